@@ -1,0 +1,301 @@
+"""Every environment variable the pipeline reads: its name, type, unit, default and meaning.
+
+The variables of the predecessor keep their names and defaults. A field's environment variable is
+its name in capitals; a `.env` file in the working directory is read too, and the real environment
+wins over it. Nothing else in the package reads the environment.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+Mode = Literal["shadow", "live"]
+"""`shadow`: actions are recorded and never sent. `live`: they are sent."""
+
+
+class SettingsError(ValueError):
+    """An environment variable has a value that cannot be used; the text names it, a line each."""
+
+
+def _split_commas(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _require_scheme(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            allowed = " or ".join(f"{scheme}://" for scheme in schemes)
+            raise ValueError(f"must start with {allowed}")
+        return value.rstrip("/")
+
+    return AfterValidator(check)
+
+
+def _bare_host_means_https(value: object) -> object:
+    """Read `ozone.example.org` as `https://ozone.example.org`: the predecessor took bare hosts."""
+    if isinstance(value, str) and value and "://" not in value:
+        return f"https://{value}"
+    return value
+
+
+def _without_at(value: object) -> object:
+    return value.removeprefix("@") if isinstance(value, str) else value
+
+
+def _require_did(value: str) -> str:
+    if value and not value.startswith("did:"):
+        raise ValueError("must be a DID, such as did:plc:…")
+    return value
+
+
+def _require_ledger_scheme(value: str) -> str:
+    if value and not value.startswith(("sqlite:///", "postgresql+psycopg2://")):
+        raise ValueError("must start with postgresql+psycopg2:// or sqlite:///")
+    return value
+
+
+Handle = Annotated[str, BeforeValidator(_without_at)]
+Did = Annotated[str, AfterValidator(_require_did)]
+LedgerUrl = Annotated[str, AfterValidator(_require_ledger_scheme)]
+HttpUrl = Annotated[str, BeforeValidator(_bare_host_means_https), _require_scheme("https", "http")]
+WebSocketUrl = Annotated[str, _require_scheme("wss", "ws")]
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+HttpUrls = Annotated[tuple[HttpUrl, ...], NoDecode, BeforeValidator(_split_commas)]
+WebSocketUrls = Annotated[tuple[WebSocketUrl, ...], NoDecode, BeforeValidator(_split_commas)]
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+
+
+class Settings(BaseSettings):
+    """The pipeline's configuration, read once and passed on; immutable."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    # Who acts
+    automod_handle: Handle = Field(
+        "", description="Handle of the account that sends events to Ozone."
+    )
+    automod_password: SecretStr = Field(
+        SecretStr(""), description="App password of that account. Never logged."
+    )
+    labeler_did: Did = Field("", description="DID of the labeler whose Ozone takes the events.")
+    ozone_url: HttpUrl | Literal[""] = Field(
+        "", description="Address of the Ozone web UI, for links in reports."
+    )
+    ozone_pds: HttpUrl | Literal[""] = Field(
+        "", description="PDS of the sending account; events reach Ozone through it."
+    )
+    moderation_mode: Mode = Field(
+        "shadow", description="`shadow` records actions, `live` sends them."
+    )
+    backfill_mode: Mode = Field(
+        "shadow", description="The same for matches found in the past when rules change."
+    )
+
+    # What is read
+    jetstream_url: WebSocketUrl = Field(
+        "wss://jetstream2.us-east.bsky.network/subscribe", description="Jetstream to read from."
+    )
+    jetstream_fallback_urls: WebSocketUrls = Field(
+        (
+            "wss://jetstream1.us-east.bsky.network/subscribe",
+            "wss://jetstream1.us-west.bsky.network/subscribe",
+            "wss://jetstream2.us-west.bsky.network/subscribe",
+        ),
+        description="Jetstreams to try in turn when the first cannot be reached, by commas.",
+    )
+    wanted_collections: CommaList = Field(
+        ("app.bsky.feed.post",), min_length=1, description="Record collections to read, by commas."
+    )
+    # At most 25: a tick first connects, to four hosts in turn at 5 s each (20 s in all), and one
+    # that takes over 50 s writes nothing, since its successor may already be running.
+    microbatch_seconds: float = Field(
+        9.0, gt=0, le=25, description="Seconds a sensor tick reads before it writes its batch."
+    )
+    microbatch_max_rows: int = Field(
+        50_000, ge=1, description="Rows after which a batch is written early; bounds memory."
+    )
+    cdn_endpoint: HttpUrl = Field(
+        "https://cdn.bsky.app", description="CDN that images are fetched from first."
+    )
+    plc_endpoint: HttpUrl = Field(
+        "https://plc.directory", description="PLC directory that resolves did:plc."
+    )
+    plc_fallback_endpoints: HttpUrls = Field(
+        (), description="PLC mirrors to try when the first fails, by commas."
+    )
+    pds_endpoint: HttpUrl = Field(
+        "https://bsky.social", description="PDS of last resort for image bytes."
+    )
+
+    # How images are fetched and hashed
+    processing_concurrency: int = Field(10, ge=1, le=256, description="Images fetched at once.")
+    retry_attempts: int = Field(3, ge=1, le=20, description="Attempts per request.")
+    retry_delay_ms: int = Field(
+        1000, ge=0, description="Milliseconds before the first retry; doubles, with jitter."
+    )
+    blob_download_timeout_secs: float = Field(
+        10.0, gt=0, description="Seconds one download attempt may take."
+    )
+    blob_total_timeout_secs: float = Field(
+        30.0, gt=0, description="Seconds one image may take, all attempts together."
+    )
+    max_blob_bytes: int = Field(
+        20_000_000, ge=1, description="Bytes after which a download is given up as `too_large`."
+    )
+    max_image_pixels: int = Field(
+        50_000_000, ge=64, description="Pixels above which an image is `too_large`."
+    )
+    allow_private_network: bool = Field(
+        False,
+        description="Let image hosts be http:, loopback or private. For tests and the sandbox.",
+    )
+
+    # How images are matched and acted upon
+    rules_dir: Folder = Field(Path("rules"), description="Folder of rule files (*.json).")
+    phash_hamming_threshold: int = Field(
+        3, ge=0, le=64, description="Hamming distance allowed where a rule names none, in bits."
+    )
+    match_margin: int = Field(
+        2, ge=0, le=16, description="Bits beyond a rule's threshold up to which matches are kept."
+    )
+    claim_ttl_days: int = Field(
+        7, ge=1, description="Days in which the same event on the same subject is not repeated."
+    )
+    rate_limit_ms: int = Field(100, ge=0, description="Milliseconds between two calls to Ozone.")
+
+    # Where things are kept
+    data_dir: Folder = Field(
+        Path("var"), description="Folder of the Parquet files, databases and reports."
+    )
+    ledger_url: LedgerUrl = Field(
+        "",
+        description="SQLAlchemy URL of the action ledger; empty: SQLite in DATA_DIR. "
+        "For PostgreSQL write postgresql+psycopg2://",
+    )
+
+    @model_validator(mode="after")
+    def _timeouts_fit(self) -> "Settings":
+        if self.blob_total_timeout_secs < self.blob_download_timeout_secs:
+            raise ValueError(
+                "BLOB_TOTAL_TIMEOUT_SECS must not be below BLOB_DOWNLOAD_TIMEOUT_SECS "
+                f"({self.blob_total_timeout_secs:g} < {self.blob_download_timeout_secs:g})"
+            )
+        return self
+
+    @property
+    def missing_credentials(self) -> tuple[str, ...]:
+        """The variables that sending needs and that are not set."""
+        needed = {
+            "AUTOMOD_HANDLE": self.automod_handle,
+            "AUTOMOD_PASSWORD": self.automod_password.get_secret_value(),
+            "LABELER_DID": self.labeler_did,
+            "OZONE_PDS": self.ozone_pds,
+        }
+        return tuple(name for name, value in needed.items() if not value)
+
+    @property
+    def effective_mode(self) -> Mode:
+        """`live` only if `MODERATION_MODE=live` and every credential is set."""
+        return "shadow" if self.missing_credentials else self.moderation_mode
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The working DuckDB file. People query a snapshot of it instead."""
+        return self.data_dir / "warehouse.duckdb"
+
+    @property
+    def image_posts_dir(self) -> Path:
+        """Root of the hourly Parquet partitions."""
+        return self.data_dir / "image_posts"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Where reports are written."""
+        return self.data_dir / "reports"
+
+    @property
+    def effective_ledger_url(self) -> str:
+        """`LEDGER_URL`, or a SQLite file under `DATA_DIR`."""
+        return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite'}"
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`.
+
+    Raises:
+        SettingsError: A value cannot be used. One line per variable, naming it, with the value
+            found (never a password) and what is allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(error))) from None
+    except UnicodeDecodeError:
+        raise SettingsError("the file .env is not UTF-8 text; save it as UTF-8") from None
+
+
+class _Isolated(Settings):
+    """Settings that see neither the environment nor a `.env` file."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        *_others: PydanticBaseSettingsSource,
+        **_by_name: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed in, and nothing else."""
+        return (init_settings,)
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """The settings that this environment, and nothing else, would give.
+
+    Raises:
+        pydantic.ValidationError: A value cannot be used.
+    """
+    names = {
+        name: environment[name.upper()]
+        for name in Settings.model_fields
+        if name.upper() in environment
+    }
+    return _Isolated.model_validate(names)
+
+
+_SECRET = frozenset({"AUTOMOD_PASSWORD", "LEDGER_URL"})
+"""Variables whose values never appear in a message."""
+
+
+def _explain(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors(include_url=False):
+        message = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            lines.append(message)
+            continue
+        variable = str(problem["loc"][0]).upper()
+        # An address may carry a user and a password.
+        secret = variable in _SECRET or "@" in str(problem["input"])
+        found = "" if secret else f" (found {problem['input']!r})"
+        lines.append(f"{variable}: {message}{found}")
+    return list(dict.fromkeys(lines))

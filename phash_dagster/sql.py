@@ -1,0 +1,29 @@
+"""Loads the statements under `sql/` by name, so that SQL is read and reviewed as SQL."""
+
+from functools import cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def sql_root() -> Path:
+    """The `sql/` folder: inside the package when installed, beside it in a checkout."""
+    installed = _PACKAGE / "sql"
+    return installed if installed.is_dir() else _PACKAGE.parent / "sql"
+
+
+@cache
+def statement(name: str) -> str:
+    """The text of `sql/<name>.sql`, e.g. `statement("matching/match_partition")`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    return (sql_root() / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def statements(folder: str) -> dict[str, str]:
+    """Every statement of a folder by file name without suffix, in name order."""
+    return {
+        path.stem: path.read_text("utf-8") for path in sorted((sql_root() / folder).glob("*.sql"))
+    }

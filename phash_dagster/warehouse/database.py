@@ -1,0 +1,130 @@
+"""The DuckDB access path: short transactions, retried on the file lock, and schema migrations.
+
+One process may hold a DuckDB file for writing, and while it does no other process can open it,
+not even to read. So a connection lives for one transaction and is never held across network I/O;
+whoever finds the file locked waits a moment, with jitter, and tries again.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import stamina
+
+from phash_dagster.sql import statements
+
+Connection = duckdb.DuckDBPyConnection
+
+LOCK_WAIT_SECONDS = 60.0
+"""How long opening the file is retried while other processes use it."""
+
+
+class WarehouseBusyError(RuntimeError):
+    """Another process kept the DuckDB file open for longer than the pipeline waits."""
+
+
+class Warehouse:
+    """The DuckDB working file. Open it only through `read` and `write`."""
+
+    def __init__(self, path: Path, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
+        self.path = path
+        self._lock_wait_seconds = lock_wait_seconds
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: committed on normal exit, rolled back when the block raises.
+
+        Pending schema migrations are applied first.
+
+        Raises:
+            WarehouseBusyError: The file stayed locked by another process.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._open(read_only=False) as connection:
+            _migrate(connection)
+            with _transaction(connection):
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read-only connection; several processes may read at the same time.
+
+        Raises:
+            WarehouseBusyError: The file stayed locked by another process.
+        """
+        if not self.path.exists():
+            with self.write():
+                pass
+        with self._open(read_only=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _open(self, *, read_only: bool) -> Iterator[Connection]:
+        connection = self._connect(read_only=read_only)
+        try:
+            # One time zone for every session, so that timestamps read the same on any machine.
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+        finally:
+            connection.close()
+
+    def _connect(self, *, read_only: bool) -> Connection:
+        retrying = stamina.retry_context(
+            on=_is_lock_conflict,
+            attempts=None,
+            timeout=self._lock_wait_seconds,
+            wait_initial=0.01,
+            wait_max=0.5,
+            wait_jitter=0.1,
+            wait_exp_base=1.6,
+        )
+        try:
+            for attempt in retrying:
+                with attempt:
+                    return duckdb.connect(self.path, read_only=read_only)
+        except duckdb.Error as error:
+            if not _is_lock_conflict(error):
+                raise
+            raise WarehouseBusyError(
+                f"{self.path} was in use by another process for {self._lock_wait_seconds:g} s. "
+                "Close programs that have this file open (a DuckDB shell, a notebook); "
+                f"query a copy of it instead. DuckDB says: {error}"
+            ) from error
+        raise AssertionError("unreachable: stamina returns or raises")
+
+
+def _is_lock_conflict(error: Exception) -> bool:
+    # The second text is what a process gets that reads and writes in two threads.
+    return isinstance(error, duckdb.IOException | duckdb.ConnectionException) and (
+        "Could not set lock" in str(error) or "different configuration" in str(error)
+    )
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _migrate(connection: Connection) -> None:
+    """Apply the files of `sql/schema/` that this database has not seen, in name order."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations "
+        "(name VARCHAR PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT current_timestamp)"
+    )
+    applied = {
+        name for (name,) in connection.execute("FROM schema_migrations SELECT name").fetchall()
+    }
+    pending = {name: text for name, text in statements("schema").items() if name not in applied}
+    if not pending:
+        return
+    with _transaction(connection):
+        for name, text in pending.items():
+            connection.execute(text)
+            connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", [name])

@@ -1,0 +1,101 @@
+"""The DuckDB access path."""
+
+import multiprocessing
+import time
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from phash_dagster.sql import statements
+from phash_dagster.warehouse import Warehouse, WarehouseBusyError
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return Warehouse(tmp_path / "data" / "warehouse.duckdb")
+
+
+def partitions(warehouse: Warehouse) -> list[tuple[str]]:
+    with warehouse.read() as connection:
+        return connection.execute(
+            "SELECT partition_key FROM partition_matches ORDER BY ALL"
+        ).fetchall()
+
+
+def insert(warehouse: Warehouse, key: str) -> None:
+    with warehouse.write() as connection:
+        connection.execute(
+            "INSERT INTO partition_matches VALUES ($1, 'v', current_timestamp)", [key]
+        )
+
+
+def test_the_first_use_creates_the_tables(warehouse: Warehouse) -> None:
+    assert partitions(warehouse) == []
+
+
+def test_every_migration_is_applied_once(warehouse: Warehouse) -> None:
+    for key in ("a", "b"):
+        insert(warehouse, key)
+    with warehouse.read() as connection:
+        applied = connection.execute("SELECT name FROM schema_migrations ORDER BY ALL").fetchall()
+    assert [name for (name,) in applied] == list(statements("schema"))
+
+
+def test_a_block_that_raises_changes_nothing(warehouse: Warehouse) -> None:
+    def fail() -> None:
+        with warehouse.write() as connection:
+            connection.execute("INSERT INTO partition_matches VALUES ('a', 'v', now())")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert partitions(warehouse) == []
+
+
+def test_times_are_read_in_utc(warehouse: Warehouse) -> None:
+    with warehouse.read() as connection:
+        assert connection.execute("SELECT current_setting('TimeZone')").fetchone() == ("UTC",)
+
+
+def hold(path: Path, holding: Event, seconds: float) -> None:
+    connection = duckdb.connect(path)
+    holding.set()
+    time.sleep(seconds)
+    connection.close()
+
+
+def test_a_file_in_use_is_waited_for(warehouse: Warehouse) -> None:
+    insert(warehouse, "before")
+    holding = SPAWN.Event()
+    other = SPAWN.Process(target=hold, args=(warehouse.path, holding, 1.0))
+    other.start()
+    assert holding.wait(30)
+    insert(warehouse, "after")
+    other.join()
+    assert partitions(warehouse) == [("after",), ("before",)]
+
+
+def test_a_file_that_stays_in_use_is_an_error_that_says_what_to_do(warehouse: Warehouse) -> None:
+    insert(warehouse, "before")
+    impatient = Warehouse(warehouse.path, lock_wait_seconds=0.3)
+    holding = SPAWN.Event()
+    other = SPAWN.Process(target=hold, args=(warehouse.path, holding, 60))
+    other.start()
+    assert holding.wait(30)
+    with pytest.raises(WarehouseBusyError, match="Close programs that have this file open"):
+        insert(impatient, "never")
+    other.kill()
+    other.join()
+
+
+def test_a_fault_that_is_no_lock_is_not_retried(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(b"this is no database, but long enough to be looked at" * 400)
+    started = time.monotonic()
+    with pytest.raises(duckdb.Error), Warehouse(path).read():
+        pass
+    assert time.monotonic() - started < 10

@@ -1,0 +1,1 @@
+"""Images: fetched safely, decoded, hashed; each ends in one recorded outcome."""

@@ -1,0 +1,5 @@
+"""Matching: which images are near which rule hashes, in SQL on DuckDB."""
+
+from phash_dagster.matching.match import MatchCounts, match_partition
+
+__all__ = ["MatchCounts", "match_partition"]

@@ -1,0 +1,112 @@
+"""What is wrong with rule files, in words that say where, what was found and what is allowed."""
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from phash_dagster.rules.model import HASH_BITS, LONGEST_COMMENT, LONGEST_LABEL
+
+_LONGEST_QUOTE = 60
+"""Characters of a wrong value that a message repeats."""
+
+_BOOLEAN = "true or false"
+_ALLOWED: Mapping[str, str] = {
+    "phashes": "a list of hashes",
+    "phashes entry": "16 hexadecimal characters (0-9, a-f)",
+    "label": (
+        f"a text of at most {LONGEST_LABEL} bytes, all of it visible, without spaces and without "
+        ", ; ' \" (Ozone refuses such labels)"
+    ),
+    "comment": f"a text of at most {LONGEST_COMMENT:,} characters, without NUL",
+    "reportAcct": _BOOLEAN,
+    "labelAcct": _BOOLEAN,
+    "reportPost": _BOOLEAN,
+    "toLabel": _BOOLEAN,
+    "takedownPost": _BOOLEAN,
+    "takedownAcct": _BOOLEAN,
+    "hammingThreshold": f"a whole number from 0 to {HASH_BITS}",
+    "description": "a text",
+    "ignoreDID": "a list of DIDs",
+    "ignoreDID entry": "a DID such as did:plc:ewvi7nxzyoun6zhxrhs64oiz (not a handle)",
+    "id": "a text, all of it visible, without spaces and without , ; ' \"",
+    "mode": '"live" or "shadow"',
+    "reportReason": "a report reason such as com.atproto.moderation.defs#reasonSpam",
+}
+_FIELDS = tuple(name for name in _ALLOWED if not name.endswith(" entry"))
+_OTHER_SPELLINGS = {"ignore_did": "ignoreDID"}
+_SPELLINGS = {name.lower(): name for name in _FIELDS} | _OTHER_SPELLINGS
+
+
+@dataclass(frozen=True)
+class RuleProblem:
+    """One thing that makes rule files unusable.
+
+    Attributes:
+        file: Name of the file.
+        index: Place of the rule in it, from 0; None if the problem is the file's.
+        field: Field of the rule, or a place in the file's text; may be empty.
+        found: What is there.
+        allowed: What may be there.
+    """
+
+    file: str
+    index: int | None
+    field: str
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        """One line; rules are counted from 1, as people do."""
+        rule = "" if self.index is None else f"rule {self.index + 1}"
+        where = ", ".join(filter(None, (self.file, rule, self.field)))
+        return f"{where}: found {self.found}; allowed: {self.allowed}"
+
+
+class RulesError(ValueError):
+    """The rule files cannot be used; every problem in all of them, one line each."""
+
+    def __init__(self, problems: Iterable[RuleProblem]) -> None:
+        self.problems = tuple(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__("\n".join((f"{count} in the rule files:", *map(str, self.problems))))
+
+
+def rule_problems(file: str, index: int, error: ValidationError) -> Iterator[RuleProblem]:
+    """What pydantic found wrong with one rule."""
+    for detail in error.errors(include_url=False, include_context=False):
+        # An id is not derived while the fields it comes from are wrong: no problem of its own.
+        if detail["type"] == "default_factory_not_called":
+            continue
+        name, *place = detail["loc"]
+        if detail["type"] == "extra_forbidden":
+            yield _unknown_field(file, index, str(name))
+            continue
+        field = _OTHER_SPELLINGS.get(str(name), str(name))
+        yield RuleProblem(
+            file,
+            index,
+            f"{name} entry {int(place[0]) + 1}" if place else str(name),
+            "nothing" if detail["type"] == "missing" else quote(detail["input"]),
+            _ALLOWED[f"{field} entry" if place else field],
+        )
+
+
+def quote(value: object) -> str:
+    """A wrong value as JSON, shortened; what cannot be seen in it as an escape."""
+    text = "".join(
+        character if character.isprintable() else json.dumps(character)[1:-1]
+        for character in json.dumps(value, ensure_ascii=False, default=str)[: _LONGEST_QUOTE + 1]
+    )
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
+
+
+def _unknown_field(file: str, index: int, name: str) -> RuleProblem:
+    if name in _OTHER_SPELLINGS:
+        known = _OTHER_SPELLINGS[name]
+        return RuleProblem(file, index, name, f"{known} by another name too", "one of the two")
+    near = difflib.get_close_matches(name.lower(), _SPELLINGS, n=1)
+    allowed = f"{_SPELLINGS[near[0]]} (did you mean that?)" if near else ", ".join(_FIELDS)
+    return RuleProblem(file, index, name, "an unknown field", allowed)

@@ -1,0 +1,252 @@
+"""The ledger: every action that was planned, and what became of it. An outbox in SQL.
+
+A row is durable before its request leaves, and every change of state is guarded by the state it
+starts from. The ledger cannot be rebuilt from other data, so it has a database of its own.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Any, Final, Self, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    String,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from phash_dagster.clock import Clock, utc_now
+from phash_dagster.moderation.actions import Action, Claim, Claims, Event, State
+from phash_dagster.moderation.ledger_database import emitter_lock, open_engine, write
+from phash_dagster.moderation.ledger_schema import moderation_actions, to_action, to_row
+
+_CHUNK: Final = 500
+"""Rows or keys in one statement: well below SQLite's 32,766 bound values."""
+
+_T = moderation_actions.c
+_Item = TypeVar("_Item")
+
+
+class Ledger:
+    """Actions in SQLite or PostgreSQL; use as a context manager, or call `close`.
+
+    Raises:
+        LedgerError: The database cannot be opened.
+    """
+
+    def __init__(self, url: str, clock: Clock = utc_now) -> None:
+        self._engine = open_engine(url)
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    # Planning
+
+    def claims(self, keys: Iterable[Claim], since: datetime) -> Claims:
+        """Which of these claims are taken.
+
+        A live claim is held by a row that is planned or sending, however old, and by one that was
+        sent since then, or that was tried without a settled outcome and then set aside. A shadow
+        claim is held by a shadow row planned since then.
+
+        Args:
+            keys: The claims to look up.
+            since: Start of the claim window, normally now minus `CLAIM_TTL_DAYS`.
+        """
+        with self._engine.connect() as connection:
+            return _taken(connection, frozenset(keys), since)
+
+    def record(self, actions: Iterable[Action], *, claim_ttl: timedelta) -> int:
+        """Insert new rows in one transaction, each at most once; a repeated call adds nothing.
+
+        A row whose `external_id` is known is left as it is. A row whose claim was taken since it
+        was planned is left out too, so that two planners at once cannot both win, and so is a
+        second suppressed row of one claim, which would tell nothing new.
+
+        Returns:
+            How many rows were inserted.
+        """
+        rows = list(actions)
+        if not rows:
+            return 0
+        since = min(row.planned_at for row in rows) - claim_ttl
+        with write(self._engine) as connection:
+            taken = _taken(connection, frozenset(row.claim for row in rows), since)
+            free = [row for row in rows if not taken.block(row.claim, row.mode)]
+            free = _without_repeated_suppressed(connection, free, since)
+            return sum(self._insert(connection, chunk) for chunk in _chunks(free))
+
+    def _insert(self, connection: Connection, actions: Sequence[Action]) -> int:
+        now = self._clock()
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        statement = (
+            dialect.insert(moderation_actions)
+            .values([to_row(action, now) for action in actions])
+            .on_conflict_do_nothing(index_elements=[_T.external_id])
+            .returning(_T.action_id)
+        )
+        return len(connection.execute(statement).all())
+
+    # Sending
+
+    def emitter_lock(self) -> AbstractContextManager[bool]:
+        """Hold the right to be the only emitter; gives False if another process has it."""
+        return emitter_lock(self._engine)
+
+    def mark_sending(self, action_id: int, expected: State = State.PLANNED) -> bool:
+        """Take a row for sending and count the attempt; False if it is not in `expected`.
+
+        `expected` is `planned`, or `sending` to settle what a killed emitter left.
+        """
+        return self._move(action_id, expected, state=State.SENDING, attempts=_T.attempts + 1)
+
+    def mark_sent(
+        self, action_id: int, ozone_event_id: int | None, sent_at: datetime, note: str | None = None
+    ) -> bool:
+        """Ozone has the event; False if the row was not `sending`."""
+        return self._move(
+            action_id,
+            State.SENDING,
+            state=State.SENT,
+            ozone_event_id=ozone_event_id,
+            sent_at=sent_at,
+            reason=note,
+        )
+
+    def mark_failed(self, action_id: int, reason: str) -> bool:
+        """Ozone refused the event for good; False if the row was not `sending`."""
+        return self._move(action_id, State.SENDING, state=State.FAILED, reason=reason)
+
+    def back_to_planned(self, action_id: int, reason: str) -> bool:
+        """Leave a row for the next run; False if it was not `sending`."""
+        return self._move(action_id, State.SENDING, state=State.PLANNED, reason=reason)
+
+    def mark_suppressed(self, action_id: int, reason: str) -> bool:
+        """The row is no longer wanted; False if it was not `planned`.
+
+        A row that was never tried gives its `external_id` back, so that the same action can be
+        planned again should the subject return. One that was tried keeps it: Ozone may know it.
+        """
+        freed = _T.external_id + literal(":suppressed:") + cast(_T.action_id, String)
+        external_id = case((_T.attempts == 0, freed), else_=_T.external_id)
+        return self._move(
+            action_id,
+            State.PLANNED,
+            state=State.SUPPRESSED,
+            reason=reason,
+            external_id=external_id,
+        )
+
+    def _move(self, action_id: int, expected: State, *, state: State, **values: Any) -> bool:
+        statement = (
+            update(moderation_actions)
+            .where(_T.action_id == action_id, _T.state == expected.value)
+            .values(state=state.value, updated_at=self._clock(), **values)
+        )
+        with write(self._engine) as connection:
+            return connection.execute(statement).rowcount == 1
+
+    # Looking
+
+    def planned(self, limit: int, after: int = 0) -> list[Action]:
+        """Rows to send, oldest first, from beyond the `action_id` `after`."""
+        return self.in_state(State.PLANNED, limit, after)
+
+    def in_state(self, state: State, limit: int | None = None, after: int = 0) -> list[Action]:
+        """Rows in a state, oldest first, from beyond the `action_id` `after`."""
+        return self._select(and_(_T.state == state.value, _T.action_id > after), limit)
+
+    def changed_since(self, time: datetime) -> list[Action]:
+        """Rows written at this time or later, for the mirror; oldest row first."""
+        return self._select(_T.updated_at >= time)
+
+    def get(self, action_id: int) -> Action | None:
+        """One row, or None."""
+        return next(iter(self._select(_T.action_id == action_id)), None)
+
+    def counts(self) -> dict[State, int]:
+        """How many rows are in each state; states without rows are left out."""
+        statement = select(_T.state, func.count()).group_by(_T.state)
+        with self._engine.connect() as connection:
+            return {State(state): count for state, count in connection.execute(statement)}
+
+    def _select(self, condition: ColumnElement[bool], limit: int | None = None) -> list[Action]:
+        statement = select(moderation_actions).where(condition).order_by(_T.action_id).limit(limit)
+        with self._engine.connect() as connection:
+            return [to_action(row) for row in connection.execute(statement).mappings()]
+
+
+def _taken(connection: Connection, keys: frozenset[Claim], since: datetime) -> Claims:
+    live: set[Claim] = set()
+    shadow: set[Claim] = set()
+    for row in _rows_of(connection, keys, _claims(since)):
+        claim = Claim(row["subject"], Event(row["event"]), row["value"])
+        (shadow if row["state"] == State.SHADOW.value else live).add(claim)
+    return Claims(keys & live, keys & shadow)
+
+
+def _without_repeated_suppressed(
+    connection: Connection, rows: Sequence[Action], since: datetime
+) -> list[Action]:
+    """The rows without those that record once more that something is suppressed."""
+    keys = frozenset(row.claim for row in rows if row.state is State.SUPPRESSED)
+    condition = and_(_T.state == State.SUPPRESSED.value, _T.planned_at >= since)
+    known = {
+        Claim(row["subject"], Event(row["event"]), row["value"])
+        for row in _rows_of(connection, keys, condition)
+    }
+    kept = []
+    for row in rows:
+        if row.state is State.SUPPRESSED:
+            if row.claim in known:
+                continue
+            known.add(row.claim)
+        kept.append(row)
+    return kept
+
+
+def _rows_of(
+    connection: Connection, keys: frozenset[Claim], condition: ColumnElement[bool]
+) -> Iterator[RowMapping]:
+    """The rows of these claims' accounts for which the condition holds."""
+    subject = func.coalesce(_T.subject_uri, _T.subject_did).label("subject")
+    columns = select(subject, _T.event, _T.value, _T.state)
+    for chunk in _chunks(sorted({_did(key.subject) for key in keys})):
+        found = columns.where(and_(_T.subject_did.in_(chunk), condition))
+        yield from connection.execute(found).mappings()
+
+
+def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+
+
+def _did(subject: str) -> str:
+    """The DID in `at://did:plc:abc/app.bsky.feed.post/3k…`, or the DID itself."""
+    return subject.removeprefix("at://").partition("/")[0]
+
+
+def _claims(since: datetime) -> ColumnElement[bool]:
+    waiting = _T.state.in_([State.PLANNED.value, State.SENDING.value])
+    sent = and_(_T.state == State.SENT.value, _T.sent_at >= since)
+    shadow = and_(_T.state == State.SHADOW.value, _T.planned_at >= since)
+    set_aside = _T.state.in_([State.SUPPRESSED.value, State.DEAD.value])
+    perhaps_sent = and_(set_aside, _T.attempts > 0, _T.updated_at >= since)
+    return or_(waiting, sent, shadow, perhaps_sent)

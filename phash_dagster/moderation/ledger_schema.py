@@ -1,0 +1,123 @@
+"""The table `moderation_actions` on SQLite and PostgreSQL, and how a row becomes an `Action`."""
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+)
+from sqlalchemy.types import TypeDecorator
+
+from phash_dagster.moderation.actions import Action, Event, State
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time in UTC. SQLite knows no time zones, so there it is stored without and given back with.
+
+    Raises:
+        ValueError: A time without time zone is to be stored.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From Python to the database."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"the ledger stores times with a time zone only, found {value!r}")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database to Python."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+_ID: Final = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite numbers rows by itself only where the key is declared INTEGER."""
+
+metadata = MetaData()
+
+moderation_actions: Final = Table(
+    "moderation_actions",
+    metadata,
+    Column("action_id", _ID, primary_key=True, autoincrement=True),
+    Column("external_id", String, nullable=False, unique=True),
+    Column("subject_uri", String),
+    Column("subject_did", String, nullable=False),
+    Column("subject_cid", String),
+    Column("source_uri", String, nullable=False),
+    Column("blob_cids", JSON, nullable=False),
+    Column("event", String, nullable=False),
+    Column("value", String, nullable=False),
+    Column("rule_id", String, nullable=False),
+    Column("rule_version", String, nullable=False),
+    Column("rule_hash", String, nullable=False),
+    Column("distance", Integer, nullable=False),
+    Column("comment", String, nullable=False),
+    Column("report_reason", String),
+    Column("lane", String, nullable=False),
+    Column("mode", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String),
+    Column("attempts", Integer, nullable=False),
+    Column("ozone_event_id", BigInteger),
+    Column("batch_id", String, nullable=False),
+    Column("run_id", String, nullable=False),
+    Column("planned_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+    # An action_id is never used twice, also after rows were removed.
+    sqlite_autoincrement=True,
+)
+"""Times in UTC, distance in bits. `source_uri`, `rule_hash`, `comment` and `report_reason` are
+what sending needs beside what the design names; `updated_at` serves the mirror."""
+
+Index(
+    "moderation_actions_claim",
+    moderation_actions.c.subject_did,
+    moderation_actions.c.event,
+    moderation_actions.c.value,
+)
+Index("moderation_actions_state", moderation_actions.c.state, moderation_actions.c.action_id)
+Index("moderation_actions_updated", moderation_actions.c.updated_at)
+
+_FIELDS: Final = tuple(field.name for field in fields(Action))
+
+
+def to_row(action: Action, updated_at: datetime) -> dict[str, Any]:
+    """The values to insert for an action; the database gives `action_id`."""
+    row = {name: getattr(action, name) for name in _FIELDS if name != "action_id"}
+    row |= {
+        "event": action.event.value,
+        "state": action.state.value,
+        "blob_cids": list(action.blob_cids),
+        "updated_at": updated_at,
+    }
+    return row
+
+
+def to_action(row: RowMapping) -> Action:
+    """The action that a row holds."""
+    values = {name: row[name] for name in _FIELDS}
+    values |= {
+        "event": Event(row["event"]),
+        "state": State(row["state"]),
+        "blob_cids": tuple(cast("list[str]", row["blob_cids"])),
+    }
+    return Action(**values)

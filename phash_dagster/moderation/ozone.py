@@ -1,0 +1,140 @@
+"""Sends moderation events to Ozone, through the PDS of the sending account."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import httpx
+
+from phash_dagster.clock import Clock, utc_now
+from phash_dagster.moderation.actions import Action, Event
+from phash_dagster.moderation.events import TOOL, event_body, event_type
+from phash_dagster.moderation.ozone_errors import (
+    AnswerError,
+    OzoneError,
+    OzoneUnavailableError,
+    event_error,
+    is_duplicate,
+    is_taken_down_already,
+)
+from phash_dagster.moderation.pds_session import OzoneAccount, PdsSession, QueryParameters
+
+_EMIT_EVENT: Final = "tools.ozone.moderation.emitEvent"
+_QUERY_EVENTS: Final = "tools.ozone.moderation.queryEvents"
+
+
+@dataclass(frozen=True, slots=True)
+class EmitResult:
+    """Ozone has the event."""
+
+    event_id: int | None
+    """Ozone's own id; None where it is not known."""
+    duplicate: bool = False
+    """Ozone had the event, or what it asks for, before this request."""
+    note: str | None = None
+    """Ozone's words, where it had some."""
+
+
+class OzoneClient:
+    """One session with one Ozone; logs in at the first request and not before.
+
+    Use as a context manager, or call `close`. Not for use by several threads at once.
+    """
+
+    def __init__(
+        self,
+        account: OzoneAccount,
+        *,
+        clock: Clock = utc_now,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._session = PdsSession(account, clock, transport)
+        self._proxy = f"{account.labeler_did}#atproto_labeler"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def emit(self, action: Action) -> EmitResult:
+        """Send the event of an action.
+
+        An `externalId` that Ozone has had counts as sent, and so does the takedown of what is
+        taken down already.
+
+        Raises:
+            OzoneRefusedError: Ozone refuses the event for good.
+            OzoneUnavailableError: No usable answer; the event may have arrived.
+            OzoneMisconfiguredError: Nothing can be sent with these settings, e.g. because the
+                login is refused.
+        """
+        body = event_body(action, created_by=self._session.did())
+        try:
+            answer = self._session.procedure(_EMIT_EVENT, body, self._proxy)
+        except AnswerError as error:
+            said = str(error.answer)
+            if is_duplicate(error.answer):
+                return EmitResult(self._id_of_earlier(action), duplicate=True, note=said)
+            if action.event is Event.TAKEDOWN and is_taken_down_already(error.answer):
+                return EmitResult(self._id_of_earlier(action), duplicate=True, note=said)
+            raise event_error(error.answer) from error
+        event_id = answer.get("id")
+        if not isinstance(event_id, int):
+            raise OzoneUnavailableError("the answer to emitEvent has no event id")
+        return EmitResult(event_id)
+
+    def query_events(self, parameters: QueryParameters) -> list[dict[str, Any]]:
+        """The events that Ozone has, newest first: one page of `queryEvents`.
+
+        Args:
+            parameters: As the lexicon names them, e.g. `subject`, `types`, `modTool`, `limit`.
+
+        Raises:
+            OzoneError: As for `emit`.
+        """
+        try:
+            answer = self._session.query(_QUERY_EVENTS, parameters, self._proxy)
+        except AnswerError as error:
+            raise event_error(error.answer) from error
+        events = answer.get("events")
+        if not isinstance(events, list):
+            raise OzoneUnavailableError("the answer to queryEvents has no events")
+        return events
+
+    def find_event(self, action: Action) -> int | None:
+        """Ozone's id of the event that this action sent, or None.
+
+        Found by `modTool.meta.externalId` among the newest hundred of our events of this type on
+        the subject, since Ozone neither echoes nor filters its own `externalId`.
+
+        Raises:
+            OzoneError: As for `emit`.
+        """
+        parameters: QueryParameters = {
+            "subject": action.subject,
+            "types": [event_type(action.event)],
+            "modTool": [TOOL],
+            "limit": 100,
+        }
+        for event in self.query_events(parameters):
+            if _external_id(event) == action.external_id and isinstance(event.get("id"), int):
+                return int(event["id"])
+        return None
+
+    def _id_of_earlier(self, action: Action) -> int | None:
+        try:
+            return self.find_event(action)
+        except OzoneError:
+            return None  # good to know, but that the event arrived is already certain
+
+
+def _external_id(event: Mapping[str, Any]) -> str | None:
+    tool = event.get("modTool") or {}
+    meta = tool.get("meta") or {}
+    found = meta.get("externalId")
+    return found if isinstance(found, str) else None

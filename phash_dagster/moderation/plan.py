@@ -1,0 +1,211 @@
+"""From decisions to ledger rows: which events follow, and which are not repeated. Pure."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from phash_dagster.moderation.actions import (
+    Action,
+    Claim,
+    Claims,
+    Event,
+    GoneSubjects,
+    Lane,
+    State,
+    external_id,
+)
+from phash_dagster.moderation.comments import account_comment, post_comment
+from phash_dagster.moderation.decisions import Decision
+from phash_dagster.rules.model import Rule, RuleSet
+from phash_dagster.settings import Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanContext:
+    """What holds for a whole plan."""
+
+    mode: Mode
+    """`live` only with credentials and `MODERATION_MODE=live`."""
+    lane: Lane
+    """`live` for what the Jetstream sensor asked for. Posts from before a rule are `backfill`
+    all the same."""
+    backfill_mode: Mode
+    now: datetime
+    claim_ttl_days: int
+    batch_id: str
+    run_id: str
+
+    def lane_of(self, decision: Decision) -> Lane:
+        """`live` only in a live run, for a post that came after the rule."""
+        return "live" if self.lane == "live" and decision.after_rule else "backfill"
+
+    def mode_of(self, decision: Decision) -> Mode:
+        """`live` if the context, the rule and, for a backfill, `BACKFILL_MODE` are all live."""
+        lane_mode = self.mode if self.lane_of(decision) == "live" else self.backfill_mode
+        return "live" if self.mode == lane_mode == decision.rule.mode == "live" else "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedActions:
+    """The rows to record, and what was left out because it would repeat something."""
+
+    rows: tuple[Action, ...]
+    deduplicated: tuple[Claim, ...]
+
+
+def wanted_claims(decisions: Iterable[Decision]) -> frozenset[Claim]:
+    """Every claim that these decisions could take: the keys to ask the ledger for."""
+    return frozenset(wish.claim for decision in decisions for wish in _wishes(decision))
+
+
+def plan(
+    decisions: Iterable[Decision],
+    ruleset: RuleSet,
+    context: PlanContext,
+    claimed: Claims,
+    gone: GoneSubjects,
+) -> PlannedActions:
+    """Turn decisions into actions, each (subject, event, value) once.
+
+    What is already claimed, or asked for by an earlier decision of the same plan (the label of an
+    account with two matching posts), is left out. An action on a post or account that is gone
+    becomes a `suppressed` row, which takes no claim.
+
+    Args:
+        decisions: What the rules say, oldest post first.
+        ruleset: The rules that decided; its version is recorded.
+        context: Mode, lane, time and names of the run.
+        claimed: `Ledger.claims` for `wanted_claims(decisions)`.
+        gone: Subjects that nothing may be done to.
+    """
+    rows: list[Action] = []
+    deduplicated: list[Claim] = []
+    taken = _Taken(claimed)
+    for decision in decisions:
+        mode = context.mode_of(decision)
+        for wish in _wishes(decision):
+            if not taken.take(wish.claim, mode):
+                deduplicated.append(wish.claim)
+                continue
+            reason = gone.reason(wish.uri, decision.did)
+            rows.append(_action(decision, wish, ruleset, context, reason))
+    return PlannedActions(tuple(rows), tuple(deduplicated))
+
+
+class _Taken:
+    """The claims that are taken, growing as a plan is made."""
+
+    def __init__(self, claimed: Claims) -> None:
+        self._sets: dict[Mode, set[Claim]] = {
+            "live": set(claimed.live),
+            "shadow": set(claimed.shadow),
+        }
+
+    def take(self, claim: Claim, mode: Mode) -> bool:
+        """Take a claim; False if it is taken. Live claims stand in the way of shadow ones too."""
+        if claim in self._sets["live"] or claim in self._sets[mode]:
+            return False
+        self._sets[mode].add(claim)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """One event that a decision asks for, on the post or (without a URI) on its author."""
+
+    claim: Claim
+    uri: str | None
+
+
+def _wishes(decision: Decision) -> Iterator[_Wish]:
+    rule = decision.rule
+    for event in _post_events(rule):
+        yield _Wish(Claim(decision.uri, event, _value(rule, event)), decision.uri)
+    for event in _account_events(rule):
+        yield _Wish(Claim(decision.did, event, _value(rule, event)), None)
+
+
+def asks_for(rule: Rule, action: Action) -> bool:
+    """Whether a rule, as it is now, would do this to this subject."""
+    events = _account_events(rule) if action.subject_uri is None else _post_events(rule)
+    return action.event in events and action.value == _value(rule, action.event)
+
+
+def _post_events(rule: Rule) -> Iterator[Event]:
+    if rule.label_post:
+        yield Event.LABEL
+    if rule.report_post:
+        yield Event.REPORT
+    if rule.takedown_post:
+        yield Event.TAKEDOWN
+
+
+def _account_events(rule: Rule) -> Iterator[Event]:
+    """The events on the author.
+
+    A comment accompanies a label or takedown, so that a moderator who opens the account in Ozone
+    finds out why, with post and hash in its `modTool`. Reports carry their own text.
+    """
+    if rule.label_account:
+        yield Event.LABEL
+    if rule.report_account:
+        yield Event.REPORT
+    if rule.label_account or rule.takedown_account:
+        yield Event.COMMENT
+    if rule.takedown_account:
+        yield Event.TAKEDOWN
+
+
+def _value(rule: Rule, event: Event) -> str:
+    return "" if event is Event.TAKEDOWN else rule.label
+
+
+def _action(
+    decision: Decision, wish: _Wish, ruleset: RuleSet, context: PlanContext, gone: str | None
+) -> Action:
+    mode = context.mode_of(decision)
+    event = wish.claim.event
+    cid = decision.cid if wish.uri else None
+    return Action(
+        external_id=external_id(
+            wish.claim,
+            cid,
+            mode=mode,
+            suppressed=gone is not None,
+            planned_at=context.now,
+            ttl=context.claim_ttl_days,
+        ),
+        subject_uri=wish.uri,
+        subject_did=decision.did,
+        subject_cid=cid,
+        source_uri=decision.uri,
+        blob_cids=decision.blob_cids,
+        event=event,
+        value=wish.claim.value,
+        rule_id=decision.rule.id,
+        rule_version=ruleset.version,
+        rule_hash=decision.rule_hash,
+        distance=decision.distance,
+        comment=_comment(decision, wish, context.now),
+        report_reason=decision.rule.report_reason if event is Event.REPORT else None,
+        lane=context.lane_of(decision),
+        mode=mode,
+        state=_first_state(mode, gone),
+        reason=gone,
+        batch_id=context.batch_id,
+        run_id=context.run_id,
+        planned_at=context.now,
+    )
+
+
+def _first_state(mode: Mode, gone: str | None) -> State:
+    if gone is not None:
+        return State.SUPPRESSED
+    return State.PLANNED if mode == "live" else State.SHADOW
+
+
+def _comment(decision: Decision, wish: _Wish, now: datetime) -> str:
+    words = decision.rule.comment
+    if wish.uri:
+        return post_comment(now, words, wish.uri, decision.rule_hash, decision.distance)
+    return account_comment(now, words, decision.did)

@@ -1,0 +1,146 @@
+"""Plans the actions of some hours: matches and rules in, ledger rows out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from phash_dagster.clock import utc_now
+from phash_dagster.moderation.actions import Action, Claims, GoneSubjects, Lane, State
+from phash_dagster.moderation.decisions import Decision, PostMatch, decide
+from phash_dagster.moderation.ledger import Ledger
+from phash_dagster.moderation.plan import PlanContext, PlannedActions, plan, wanted_claims
+from phash_dagster.moderation.subjects import Subjects, look_up
+from phash_dagster.moderation.unwanted import suppress_unwanted
+from phash_dagster.rules import RuleSet, current_version
+from phash_dagster.settings import Settings
+from phash_dagster.sql import statement
+from phash_dagster.warehouse import Connection, ImagePosts, Warehouse
+
+
+@dataclass(frozen=True)
+class Planning:
+    """What a planning run is given.
+
+    Attributes:
+        hours: Partition keys whose posts are planned for.
+        lane: Lane of the run.
+        run_id: Name of the run; recorded, and the batch of its actions in Ozone.
+        now: The current time.
+    """
+
+    hours: Sequence[str]
+    lane: Lane
+    run_id: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What a planning run did.
+
+    Attributes:
+        decisions: Posts and rules that say something about them.
+        recorded: Rows that are new in the ledger.
+        deduplicated: Actions left out because they would repeat one.
+        suppressed: Rows that waited to be sent and are no longer wanted, and new rows whose
+            subject is gone.
+        rows: The planned rows, for a look at them.
+    """
+
+    decisions: int = 0
+    recorded: int = 0
+    deduplicated: int = 0
+    suppressed: int = 0
+    rows: tuple[Action, ...] = ()
+
+
+def plan_hours(
+    planning: Planning,
+    *,
+    settings: Settings,
+    ledger: Ledger,
+    warehouse: Warehouse,
+    posts: ImagePosts,
+) -> PlanSummary:
+    """Decide about the posts of these hours and record what follows.
+
+    Posts that were updated since, in whatever hour, are left to the hour of the update. Rows that
+    still wait from earlier are looked at too: what is no longer wanted is suppressed.
+    """
+    suppressed = suppress_unwanted(ledger, warehouse, posts)
+    with warehouse.read() as connection:
+        ruleset = current_version(connection)
+        decisions = _decisions(connection, posts, planning.hours, ruleset)
+        subjects = _subjects(connection, posts, decisions, planning)
+    decisions = [one for one in decisions if subjects.is_current(one.uri, one.cid)]
+    if ruleset is None or not decisions:
+        return PlanSummary(suppressed=suppressed)
+    claim_ttl = timedelta(days=settings.claim_ttl_days)
+    claimed = ledger.claims(wanted_claims(decisions), since=planning.now - claim_ttl)
+    planned = plan(decisions, ruleset, _context(planning, settings), claimed, subjects.gone)
+    recorded = ledger.record(planned.rows, claim_ttl=claim_ttl)
+    return _summary(decisions, planned, recorded, suppressed)
+
+
+def repeats_left_out(warehouse: Warehouse, posts: ImagePosts, settings: Settings) -> int:
+    """How many actions all posts together ask for that repeat one on the same subject."""
+    hours = posts.partition_keys()
+    with warehouse.read() as connection:
+        ruleset = current_version(connection)
+        decisions = _decisions(connection, posts, hours, ruleset)
+    if ruleset is None:
+        return 0
+    planning = Planning(hours=hours, lane="live", run_id="", now=utc_now())
+    context = _context(planning, settings)
+    return len(plan(decisions, ruleset, context, Claims(), GoneSubjects()).deduplicated)
+
+
+def _summary(
+    decisions: Sequence[Decision], planned: PlannedActions, recorded: int, suppressed: int
+) -> PlanSummary:
+    return PlanSummary(
+        decisions=len(decisions),
+        recorded=recorded,
+        deduplicated=len(planned.deduplicated) + len(planned.rows) - recorded,
+        suppressed=suppressed + sum(row.state is State.SUPPRESSED for row in planned.rows),
+        rows=planned.rows,
+    )
+
+
+def _context(planning: Planning, settings: Settings) -> PlanContext:
+    return PlanContext(
+        mode=settings.effective_mode,
+        lane=planning.lane,
+        backfill_mode=settings.backfill_mode,
+        now=planning.now,
+        claim_ttl_days=settings.claim_ttl_days,
+        batch_id=planning.run_id,
+        run_id=planning.run_id,
+    )
+
+
+def _decisions(
+    connection: Connection, posts: ImagePosts, hours: Sequence[str], ruleset: RuleSet | None
+) -> list[Decision]:
+    if ruleset is None:
+        return []
+    posts.attach(connection, hours)
+    rows = connection.execute(statement("moderation/post_matches")).fetchall()
+    return decide([PostMatch(*row) for row in rows], ruleset)
+
+
+def _subjects(
+    connection: Connection,
+    posts: ImagePosts,
+    decisions: Sequence[Decision],
+    planning: Planning,
+) -> Subjects:
+    if not decisions:
+        return Subjects()
+    return look_up(
+        connection,
+        posts,
+        uris={decision.uri for decision in decisions},
+        dids={decision.did for decision in decisions},
+        first_hour=min(planning.hours),
+    )

@@ -1,0 +1,31 @@
+-- Which images of the attached hours' posts are near which rule hashes?
+-- A record that was updated counts as it stands now: images of its earlier versions are left out.
+WITH current_images AS (
+    FROM image_posts
+    SELECT *
+    WHERE operation IN ('create', 'update')
+    QUALIFY cid IS NOT DISTINCT FROM arg_max(cid, time_us) OVER (PARTITION BY uri)
+)
+
+FROM current_images
+INNER JOIN rule_matches USING (blob_cid)
+LEFT JOIN hashes_in_force USING (rule_id, rule_hash)
+SELECT
+    current_images.uri,
+    current_images.cid,
+    current_images.did,
+    current_images.blob_cid,
+    current_images.position,
+    rule_matches.rule_id,
+    rule_matches.rule_hash,
+    rule_matches.distance,
+    coalesce(
+        make_timestamptz(current_images.time_us) >= hashes_in_force.in_force_since, false
+    ) AS after_rule
+WHERE current_images.cid IS NOT NULL
+ORDER BY
+    current_images.time_us,
+    current_images.uri,
+    current_images.position,
+    rule_matches.rule_id,
+    rule_matches.rule_hash;

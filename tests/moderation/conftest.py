@@ -1,0 +1,68 @@
+"""The databases that the ledger runs on."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from phash_dagster.moderation.ledger import Ledger
+from tests.moderation.bench import Bench, a_rule
+from tests.moderation.builders import ManualClock
+from tests.testnet.errors import TestnetError
+from tests.testnet.postgres import Postgres, throwaway_postgres
+
+_names = (f"ledger_{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of our own; tests that need it are skipped where it is not installed."""
+    try:
+        cluster = throwaway_postgres()
+        server = cluster.__enter__()
+    except TestnetError as error:
+        if os.environ.get("TESTNET") == "1":
+            raise
+        pytest.skip(str(error))
+    yield server
+    cluster.__exit__(None, None, None)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    name = next(_names)
+    server.create_database(name)
+    return server.url(name, scheme="postgresql+psycopg2")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def ledger(ledger_url: str, clock: ManualClock) -> Iterator[Ledger]:
+    with Ledger(ledger_url, clock) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def sqlite_ledger(tmp_path: Path, clock: ManualClock) -> Iterator[Ledger]:
+    """For tests of what does not depend on the database."""
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", clock) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Real stores with a rule in force and an image that it matches."""
+    found = Bench(tmp_path)
+    found.load(a_rule())
+    found.match()
+    return found

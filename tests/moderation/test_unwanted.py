@@ -1,0 +1,101 @@
+"""Planned rows that are no longer wanted when their turn comes."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from phash_dagster.moderation.actions import State
+from phash_dagster.moderation.unwanted import suppress_unwanted
+from phash_dagster.warehouse import ImagePost
+from tests.moderation.bench import Bench, a_rule, account, delete, post
+from tests.moderation.builders import DID, NOW
+
+LATER = NOW + timedelta(minutes=5)
+
+
+def _suppress(bench: Bench) -> int:
+    return suppress_unwanted(bench.ledger, bench.warehouse, bench.posts)
+
+
+def _reasons(bench: Bench) -> list[str | None]:
+    return [row.reason for row in bench.rows() if row.state is State.SUPPRESSED]
+
+
+@pytest.fixture
+def planned(bench: Bench) -> Bench:
+    bench.write(post())
+    bench.plan()
+    return bench
+
+
+def test_what_is_still_wanted_stays_planned(planned: Bench) -> None:
+    assert _suppress(planned) == 0
+    assert planned.states() == ["planned"]
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (delete(at=LATER), "post deleted"),
+        (account("suspended", at=LATER), "account suspended"),
+        (post(operation="update", cid="newer", blob_cid=None, at=LATER), "record updated"),
+    ],
+)
+def test_a_subject_that_is_gone_or_edited_is_left_alone(
+    planned: Bench, event: ImagePost, reason: str
+) -> None:
+    planned.write(event)
+    assert _suppress(planned) == 1
+    assert _reasons(planned) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"mode": "shadow"}, "rule now in shadow mode"),
+        ({"ignoreDID": [DID]}, "rule now ignores this account"),
+        ({"hammingThreshold": 0}, "rule no longer matches the image"),
+        ({"phashes": ["f" * 16]}, "rule no longer matches the image"),
+        ({"toLabel": False}, "rule no longer asks for this label"),
+    ],
+)
+def test_a_rule_that_was_changed_takes_back_what_waits(
+    planned: Bench, changes: dict[str, Any], reason: str
+) -> None:
+    planned.load(a_rule(**changes), at=LATER)
+    assert _suppress(planned) == 1
+    assert _reasons(planned) == [reason]
+
+
+def test_a_rule_that_was_removed_takes_back_what_waits(planned: Bench) -> None:
+    planned.load(at=LATER)
+    assert _suppress(planned) == 1
+    assert _reasons(planned) == ["rule no longer in force"]
+
+
+def test_a_change_that_concerns_other_things_takes_back_nothing(planned: Bench) -> None:
+    planned.load(a_rule(reportPost=True, hammingThreshold=9), a_rule("other"), at=LATER)
+    assert _suppress(planned) == 0
+
+
+def test_an_update_of_the_post_leaves_the_action_on_its_author(bench: Bench) -> None:
+    bench.load(a_rule(labelAcct=True, toLabel=False))
+    bench.write(post())
+    bench.plan()
+    bench.write(post(operation="update", cid="newer", blob_cid=None, at=LATER))
+    assert _suppress(bench) == 0
+    assert bench.states() == ["planned", "planned"]  # the label and its comment
+
+
+def test_what_an_emitter_took_up_is_settled_and_not_suppressed(planned: Bench) -> None:
+    [row] = planned.rows()
+    planned.ledger.mark_sending(row.action_id)
+    planned.write(delete(at=LATER))
+    assert _suppress(planned) == 0
+    assert planned.states() == ["sending"]
+
+
+def test_planning_suppresses_what_is_no_longer_wanted_too(planned: Bench) -> None:
+    planned.load(at=LATER)
+    assert planned.plan().suppressed == 1

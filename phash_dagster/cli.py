@@ -1,0 +1,165 @@
+"""The `phash-dagster` command. Parses and prints; the work is done elsewhere.
+
+Modules are imported where they are used, so that `--help` and `hash` answer at once.
+"""
+
+import sys
+import tempfile
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phash_dagster.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(
+    help="Image-hash moderation for Bluesky and other AT Protocol networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    import stamina
+
+    # A retry that helped is nothing a person at the console needs to read about.
+    stamina.instrumentation.set_on_retry_hooks([])
+    app()
+
+
+def _settings() -> Settings:
+    try:
+        settings = load_settings()
+        _require_writable(settings.data_dir)
+    except SettingsError as error:
+        typer.echo(f"{error}\nSee docs/configuration.md for what each variable means.", err=True)
+        raise typer.Exit(2) from None
+    return settings
+
+
+def _require_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR: {folder} cannot be written ({error.strerror})") from None
+
+
+@app.command(name="hash")
+def hash_command(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Image files; - reads standard input.")
+    ],
+) -> None:
+    """Print the average hash of each file, as sha256sum does: hash, two spaces, path.
+
+    A file that cannot be hashed is one line on standard error; the exit code is then 1.
+    """
+    from phash_dagster.hashing import get_algorithm
+    from phash_dagster.images.decode import DecodeLimits
+    from phash_dagster.images.files import HashedFile, hash_paths
+
+    # Pillow's remarks on odd files would stand between the lines.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    failed = False
+    for result in hash_paths(files, get_algorithm("average"), DecodeLimits(), sys.stdin.buffer):
+        if isinstance(result, HashedFile):
+            typer.echo(f"{result.hash}  {result.path}")
+        else:
+            failed = True
+            typer.echo(f"phash-dagster: {result.path}: {result.reason}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def dev(
+    port: Annotated[int, typer.Option(help="Port of the web UI.")] = 3000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. The UI has no login: keep it local.")
+    ] = "127.0.0.1",
+) -> None:
+    """Run the Dagster UI and daemon: sensors on, shadow mode unless the settings say otherwise."""
+    from phash_dagster.stack import StackError, run_dev
+
+    settings = _settings()
+    typer.echo(_what_will_happen(settings))
+    try:
+        code = run_dev(settings, host=host, port=port)
+    except StackError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+    raise typer.Exit(code)
+
+
+def _what_will_happen(settings: Settings) -> str:
+    if settings.effective_mode == "live":
+        mode = f"LIVE: actions are sent to {settings.labeler_did} as {settings.automod_handle}."
+    elif settings.moderation_mode == "live":
+        missing = ", ".join(settings.missing_credentials)
+        mode = f"Shadow mode, since {missing} is not set: actions are recorded, nothing is sent."
+    else:
+        mode = "Shadow mode: actions are recorded, nothing is sent (MODERATION_MODE=live sends)."
+    return (
+        f"{mode}\nReading {settings.jetstream_url}; rules in {settings.rules_dir} "
+        f"({_rule_files(settings.rules_dir)}); data in {settings.data_dir}."
+    )
+
+
+def _rule_files(folder: Path) -> str:
+    if not folder.is_dir():
+        return "no such folder yet: nothing can match"
+    from phash_dagster.rules import rule_files
+
+    return f"{len(rule_files(folder))} files"
+
+
+@app.command()
+def report(
+    days: Annotated[int, typer.Option(min=1, help="Days to look back.")] = 7,
+) -> None:
+    """Write the report of the last days as HTML and print where it is."""
+    from phash_dagster.clock import utc_now
+    from phash_dagster.reports.data import collect
+    from phash_dagster.reports.render import write_report
+    from phash_dagster.warehouse import ImagePosts, Warehouse
+
+    settings = _settings()
+    until = utc_now()
+    found = collect(
+        Warehouse(settings.warehouse_path),
+        ImagePosts(settings.image_posts_dir),
+        since=until - timedelta(days=days),
+        until=until,
+    )
+    typer.echo(write_report(found, settings.reports_dir, ozone_url=settings.ozone_url))
+
+
+@app.command()
+def demo(
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder for the demo's data; emptied at the start.")
+    ] = Path("var/demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the generated images and posts.")] = 7,
+) -> None:
+    """Run the whole pipeline on a small network of its own, and check what it did."""
+    from phash_dagster.sandbox.demo import DemoFolderError, run_demo
+
+    try:
+        code = run_demo(data_dir.absolute(), seed=seed)
+    except DemoFolderError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("Stopped.", err=True)
+        raise typer.Exit(130) from None
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    main()

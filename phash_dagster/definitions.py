@@ -1,0 +1,30 @@
+"""The one Definitions object: a table of contents, no logic."""
+
+import dagster as dg
+from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
+
+from phash_dagster.defs.catch_up_sensor import catch_up_sensor
+from phash_dagster.defs.image_hashes import image_hashes
+from phash_dagster.defs.image_posts import image_posts
+from phash_dagster.defs.jetstream_sensor import jetstream_sensor
+from phash_dagster.defs.jobs import load_rules, moderate_hour, rematch_hours, write_report
+from phash_dagster.defs.match_report import daily_report, match_report
+from phash_dagster.defs.moderation_actions import moderation_actions
+from phash_dagster.defs.resources import resources
+from phash_dagster.defs.rule_matches import rematch_sensor, rule_matches
+from phash_dagster.defs.rules import rules, rules_sensor
+from phash_dagster.settings import load_settings
+
+
+@dg.definitions
+def definitions() -> dg.Definitions:
+    """Everything that Dagster runs."""
+    # Retries go to the runs' logs instead of standard output.
+    set_on_retry_hooks([LoggingOnRetryHook])
+    return dg.Definitions(
+        assets=[image_posts, image_hashes, rules, rule_matches, moderation_actions, match_report],
+        jobs=[moderate_hour, rematch_hours, load_rules, write_report],
+        sensors=[jetstream_sensor, catch_up_sensor, rules_sensor, rematch_sensor],
+        schedules=[daily_report],
+        resources=resources(load_settings()),
+    )

@@ -1,0 +1,44 @@
+"""The jobs: which assets run together, in one process."""
+
+import dagster as dg
+
+from phash_dagster.defs.tags import LANE
+
+# A second process per step would add over a second to each of the three steps.
+IN_PROCESS = dg.in_process_executor
+
+moderate_hour = dg.define_asset_job(
+    "moderate_hour",
+    selection=dg.AssetSelection.assets("image_hashes", "rule_matches", "moderation_actions"),
+    description=(
+        "Hash, match and act on everything in an hour that was not processed yet. Requested by "
+        "`jetstream_sensor` for each hour that a micro-batch touched."
+    ),
+    executor_def=IN_PROCESS,
+    tags={"dagster/max_runtime": "900"},
+)
+
+rematch_hours = dg.define_asset_job(
+    "rematch_hours",
+    selection=dg.AssetSelection.assets("rule_matches", "moderation_actions"),
+    description=(
+        "Match the past with the rules in force and record what they say of it. Requested by "
+        "`rematch_sensor` when the rules change; reads hashes, fetches nothing."
+    ),
+    executor_def=IN_PROCESS,
+    tags={LANE: "backfill", "dagster/priority": "-1"},
+)
+
+load_rules = dg.define_asset_job(
+    "load_rules",
+    selection=dg.AssetSelection.assets("rules"),
+    description="Read the rule files and put them in force. Requested by `rules_sensor`.",
+    executor_def=IN_PROCESS,
+)
+
+write_report = dg.define_asset_job(
+    "write_report",
+    selection=dg.AssetSelection.assets("match_report"),
+    description="Write the report of what was seen, matched and done.",
+    executor_def=IN_PROCESS,
+)

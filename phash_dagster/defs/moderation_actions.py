@@ -1,0 +1,135 @@
+"""`moderation_actions`: what follows from the matches, once per subject. A graph asset whose data
+is the ledger: the op `plan_actions` writes rows, the op `emit_ozone_events` sends them.
+
+Both ops share the pool `ozone`, which has one slot. Two planners at once could not see each
+other's claims, and Ozone's check for duplicates is not safe against two emitters.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from phash_dagster.defs.metadata import markdown_table
+from phash_dagster.defs.partitions import HOURLY, WEEK_PER_RUN
+from phash_dagster.defs.resources import (
+    ClockParam,
+    ImagePostsParam,
+    SettingsParam,
+    WarehouseParam,
+)
+from phash_dagster.defs.tags import lane_of
+
+POOL = "ozone"
+
+RETRIES = dg.RetryPolicy(
+    max_retries=2,
+    delay=1,
+    backoff=dg.Backoff.EXPONENTIAL,
+    jitter=dg.Jitter.PLUS_MINUS,
+)
+
+
+@dg.op(
+    ins={"matched": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    pool=POOL,
+    retry_policy=RETRIES,
+    description=(
+        "Decides about each post with a match, leaves out what was done already or concerns what "
+        "is gone, and records the rest in the ledger."
+    ),
+)
+def plan_actions(
+    context: dg.OpExecutionContext,
+    settings: SettingsParam,
+    warehouse: WarehouseParam,
+    posts: ImagePostsParam,
+    clock: ClockParam,
+) -> None:
+    """Plan the actions of the run's hours."""
+    from phash_dagster.moderation.ledger import Ledger
+    from phash_dagster.moderation.plan_hours import Planning, plan_hours
+
+    planning = Planning(
+        hours=context.partition_keys,
+        lane=lane_of(context.run.tags),
+        run_id=context.run_id,
+        now=clock(),
+    )
+    with Ledger(settings.effective_ledger_url, clock) as ledger:
+        summary = plan_hours(
+            planning, settings=settings, ledger=ledger, warehouse=warehouse, posts=posts
+        )
+    context.add_output_metadata(
+        {
+            "lane": planning.lane,
+            "mode": settings.effective_mode,
+            "decisions": summary.decisions,
+            "recorded": summary.recorded,
+            "deduplicated": summary.deduplicated,
+            "suppressed": summary.suppressed,
+            "planned": markdown_table(
+                ("state", "event", "value", "subject", "rule", "distance"),
+                [
+                    (row.state, row.event, row.value, row.subject, row.rule_id, row.distance)
+                    for row in summary.rows[:10]
+                ],
+            ),
+        }
+    )
+
+
+@dg.op(
+    ins={"planned": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    pool=POOL,
+    retry_policy=RETRIES,
+    description=(
+        "Sends planned actions to Ozone, oldest first, and settles what a crash left unclear; for "
+        "a minute at most, the rest is for the next run. "
+        "In shadow mode it sends nothing. Then it copies the ledger's changes into DuckDB."
+    ),
+)
+def emit_ozone_events(
+    context: dg.OpExecutionContext,
+    settings: SettingsParam,
+    warehouse: WarehouseParam,
+    posts: ImagePostsParam,
+    clock: ClockParam,
+) -> None:
+    """Send what is planned."""
+    from phash_dagster.moderation.emit import emit_planned
+    from phash_dagster.moderation.ledger import Ledger
+    from phash_dagster.moderation.mirror import mirror_ledger
+    from phash_dagster.moderation.unwanted import suppress_unwanted
+
+    with Ledger(settings.effective_ledger_url, clock) as ledger:
+        try:
+            summary = emit_planned(
+                ledger,
+                settings,
+                clock,
+                look_again=lambda: suppress_unwanted(ledger, warehouse, posts),
+            )
+        finally:
+            mirrored = mirror_ledger(ledger, warehouse)
+        states = {state.value: count for state, count in ledger.counts().items()}
+    context.add_output_metadata({**summary.counts(), "mirrored": mirrored, "ledger": states})
+
+
+@dg.graph_asset(
+    ins={"matched": dg.AssetIn("rule_matches", dagster_type=dg.Nothing)},
+    partitions_def=HOURLY,
+    backfill_policy=WEEK_PER_RUN,
+    description=(
+        "The ledger of moderation events: planned, sent to Ozone, or recorded in shadow mode; "
+        "each (subject, event, value) once in CLAIM_TTL_DAYS. The ledger is a database of its "
+        "own; DuckDB holds a copy for questions."
+    ),
+    group_name="moderation",
+    kinds={"sqlite", "ozone"},
+    owners=["team:moderation"],
+)
+def moderation_actions(matched: Any) -> Any:
+    """Plan, then send."""
+    return emit_ozone_events(plan_actions(matched))

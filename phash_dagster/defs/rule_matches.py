@@ -1,0 +1,150 @@
+"""`rule_matches`: the images of an hour joined with the rules in force; and the sensor that brings
+new rules to the past."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from phash_dagster.defs.image_posts import image_posts
+from phash_dagster.defs.jobs import rematch_hours
+from phash_dagster.defs.metadata import markdown_table
+from phash_dagster.defs.partitions import HOURLY, WEEK_PER_RUN
+from phash_dagster.defs.resources import (
+    ClockParam,
+    ImagePostsParam,
+    SettingsParam,
+    WarehouseParam,
+)
+from phash_dagster.defs.tags import LANE, RULES_VERSION
+from phash_dagster.matching import match_partition
+from phash_dagster.matching.backfill import HourRange, hour_ranges, stale_hours
+from phash_dagster.rules import current_version
+from phash_dagster.sql import statement
+from phash_dagster.warehouse.image_posts import hour_key
+
+MAX_FAILURES = 3
+"""Runs that may fail over the same range before the sensor leaves it to a person."""
+
+
+@dg.asset(
+    partitions_def=HOURLY,
+    backfill_policy=WEEK_PER_RUN,
+    deps=[image_posts, "image_hashes", "rules"],
+    description=(
+        "Every image near a rule hash, with its Hamming distance: up to the rule's threshold and "
+        "MATCH_MARGIN bits beyond. Live runs and backfills run the same join, and running it "
+        "again changes nothing."
+    ),
+    group_name="rules",
+    kinds={"duckdb", "sql"},
+    owners=["team:moderation"],
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=5),
+)
+def rule_matches(
+    context: dg.AssetExecutionContext,
+    settings: SettingsParam,
+    warehouse: WarehouseParam,
+    posts: ImagePostsParam,
+    clock: ClockParam,
+) -> dg.MaterializeResult[None]:
+    """Match the run's hours with the rules in force."""
+    hours = context.partition_keys
+    with warehouse.write() as connection:
+        ruleset = current_version(connection)
+        if ruleset is None:
+            return dg.MaterializeResult(metadata={"note": "no rules are in force yet"})
+        posts.attach(connection, hours)
+        connection.execute(statement("matching/partition_images"))
+        counts = match_partition(
+            connection,
+            version=ruleset.version,
+            margin=settings.match_margin,
+            matched_at=clock(),
+            partition_keys=hours,
+        )
+        preview = connection.execute(statement("matching/match_preview")).fetchall()
+    return dg.MaterializeResult(
+        metadata={
+            "images": counts.images,
+            "rule_hashes": counts.rule_hashes,
+            "matches": counts.matches,
+            "new_matches": counts.new_matches,
+            "rules_version": ruleset.version,
+            "nearest": markdown_table(("rule", "rule hash", "distance", "blob CID"), preview),
+        },
+    )
+
+
+@dg.sensor(
+    job=rematch_hours,
+    minimum_interval_seconds=5,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "When the rules change, requests `rematch_hours` runs over every hour that was not "
+        "matched with the version in force, a week of hours a run, until none is left."
+    ),
+)
+def rematch_sensor(
+    context: dg.SensorEvaluationContext,
+    warehouse: WarehouseParam,
+    posts: ImagePostsParam,
+    clock: ClockParam,
+) -> dg.SensorResult | dg.SkipReason:
+    """One comparison of what the rules in force have seen with what there is."""
+    if _in_progress(context.instance):
+        return dg.SkipReason("A rematch is in progress.")
+    with warehouse.read() as connection:
+        ruleset = current_version(connection)
+        matched = dict(connection.execute(statement("matching/partition_versions")).fetchall())
+    if ruleset is None:
+        return dg.SkipReason("No rules are in force yet.")
+    stale = stale_hours(
+        posts.partition_keys(),
+        matched,
+        version=ruleset.version,
+        settled_before=hour_key(clock() - timedelta(hours=2)),
+    )
+    ranges = hour_ranges(stale, longest=WEEK_PER_RUN.max_partitions_per_run or 1)
+    requests = [_run_request(context, hours, ruleset.version) for hours in ranges]
+    wanted = [request for request in requests if request is not None]
+    if not wanted:
+        return dg.SkipReason(f"{len(stale)} hours are left to match.")
+    return dg.SensorResult(run_requests=wanted)
+
+
+def _in_progress(instance: dg.DagsterInstance) -> bool:
+    unfinished = dg.RunsFilter(
+        job_name=rematch_hours.name,
+        statuses=[
+            dg.DagsterRunStatus.QUEUED,
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+        ],
+    )
+    return instance.get_runs_count(unfinished) > 0
+
+
+def _run_request(
+    context: dg.SensorEvaluationContext, hours: HourRange, version: str
+) -> dg.RunRequest | None:
+    tags = {
+        LANE: "backfill",
+        RULES_VERSION: version,
+        "dagster/asset_partition_range_start": hours.first,
+        "dagster/asset_partition_range_end": hours.last,
+    }
+    runs = context.instance.get_runs(dg.RunsFilter(job_name=rematch_hours.name, tags=tags))
+    failures = sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs)
+    if failures >= MAX_FAILURES:
+        context.log.error(
+            "Rematching %s to %s failed %d times; look at the failed runs, then launch a "
+            "backfill of rule_matches over these hours.",
+            hours.first,
+            hours.last,
+            failures,
+        )
+        return None
+    # The count makes a retry, or a return to earlier rules, a new request; without it Dagster
+    # would take it for one that it has launched already.
+    return dg.RunRequest(run_key=f"{version}/{hours.first}/{hours.last}/{len(runs)}", tags=tags)

@@ -1,0 +1,243 @@
+"""The asset `rules` and the sensors that follow the files."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from phash_dagster.defs.rule_matches import rematch_sensor
+from phash_dagster.defs.rules import rules, rules_sensor
+from phash_dagster.defs.tags import RULES_VERSION
+from phash_dagster.rules import current_version
+from phash_dagster.settings import Settings, settings_from
+from phash_dagster.warehouse import ImagePost, ImagePosts, Warehouse
+
+NOW = datetime(2026, 11, 23, 19, 30, tzinfo=UTC)
+OLD_HOUR = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
+
+
+_loads = itertools.count()
+
+
+def clock() -> datetime:
+    """Never the same time twice: of two versions the one loaded later is in force."""
+    return NOW + timedelta(seconds=next(_loads))
+
+
+def entry(label: str = "troll") -> dict[str, Any]:
+    return {
+        "phashes": ["783101f7e7870f0f"],
+        "label": label,
+        "comment": "x",
+        "reportAcct": False,
+        "labelAcct": False,
+        "reportPost": False,
+        "toLabel": True,
+    }
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "rules").mkdir()
+    return settings_from({"DATA_DIR": str(tmp_path), "RULES_DIR": str(tmp_path / "rules")})
+
+
+@pytest.fixture
+def warehouse(settings: Settings) -> Warehouse:
+    return Warehouse(settings.warehouse_path)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def write(settings: Settings, text: str, name: str = "blobs.json") -> None:
+    (settings.rules_dir / name).write_text(text)
+
+
+def load(settings: Settings, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    result = rules(settings=settings, warehouse=warehouse, clock=clock)
+    assert isinstance(result, dg.MaterializeResult)
+    return result
+
+
+def version_in_force(warehouse: Warehouse) -> str | None:
+    with warehouse.read() as connection:
+        found = current_version(connection)
+    return found.version if found else None
+
+
+def test_good_files_come_into_force_under_the_hash_of_their_content(
+    settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry()]))
+    result = load(settings, warehouse)
+    assert result.data_version == dg.DataVersion(str(version_in_force(warehouse)))
+    write(settings, json.dumps([entry()], indent=4))
+    assert load(settings, warehouse).data_version == result.data_version
+
+
+def test_a_bad_file_fails_clearly_and_the_old_rules_stay_in_force(
+    settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry()]))
+    load(settings, warehouse)
+    before = version_in_force(warehouse)
+    write(settings, json.dumps([entry() | {"phashes": ["07870707"]}]))
+    with pytest.raises(dg.Failure) as caught:
+        load(settings, warehouse)
+    message = str(caught.value.description)
+    assert "The rules stay as they were" in message
+    assert "blobs.json" in message
+    assert "07870707" in message
+    assert caught.value.allow_retries is False
+    assert version_in_force(warehouse) == before
+
+
+def tick(
+    instance: dg.DagsterInstance, settings: Settings, cursor: str | None
+) -> dg.SensorResult | dg.SkipReason:
+    context = dg.build_sensor_context(instance=instance, cursor=cursor)
+    result = rules_sensor(context, settings=settings)
+    assert isinstance(result, dg.SensorResult | dg.SkipReason)
+    return result
+
+
+def test_the_sensor_asks_for_a_load_when_and_only_when_files_change(
+    instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    write(settings, json.dumps([entry()]))
+    first = tick(instance, settings, None)
+    assert isinstance(first, dg.SensorResult)
+    assert len(first.run_requests or []) == 1
+    assert isinstance(tick(instance, settings, first.cursor), dg.SkipReason)
+    write(settings, json.dumps([entry("other")]))
+    assert isinstance(tick(instance, settings, first.cursor), dg.SensorResult)
+
+
+def test_a_return_to_earlier_rules_is_a_change_too(
+    instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    write(settings, "[]")
+    empty = tick(instance, settings, None)
+    write(settings, json.dumps([entry()]))
+    filled = tick(instance, settings, getattr(empty, "cursor", None))
+    write(settings, "[]")
+    again = tick(instance, settings, getattr(filled, "cursor", None))
+    assert isinstance(again, dg.SensorResult)
+    # A run key would make Dagster take this request for the first one.
+    assert [request.run_key for request in again.run_requests or []] == [None]
+
+
+def test_odd_entries_of_the_folder_do_not_stop_the_sensor(
+    instance: dg.DagsterInstance, settings: Settings
+) -> None:
+    write(settings, "[]")
+    before = tick(instance, settings, None)
+    (settings.rules_dir / ".#blobs.json").symlink_to("nobody@nowhere")
+    assert isinstance(tick(instance, settings, getattr(before, "cursor", None)), dg.SkipReason)
+    (settings.rules_dir / "gone.json").symlink_to("nowhere")
+    (settings.rules_dir / "folder.json").mkdir()
+    assert isinstance(tick(instance, settings, getattr(before, "cursor", None)), dg.SensorResult)
+
+
+class Rematch:
+    """The rematch sensor over one old hour."""
+
+    def __init__(self, instance: dg.DagsterInstance, warehouse: Warehouse) -> None:
+        self.instance = instance
+        self.warehouse = warehouse
+        self.posts = ImagePosts(warehouse.path.parent / "image_posts")
+        row = ImagePost(
+            time_us=int(OLD_HOUR.timestamp() * 1_000_000),
+            seq=None,
+            host="h",
+            did="did:plc:a",
+            collection="c",
+            rkey="r",
+            uri="at://did:plc:a/c/r",
+            cid="cid",
+            operation="create",
+            blob_cid="blob",
+        )
+        self.posts.write_batch([row], start="1", now=NOW)
+
+    def tick(self) -> list[dg.RunRequest]:
+        context = dg.build_sensor_context(instance=self.instance)
+        result = rematch_sensor(context, warehouse=self.warehouse, posts=self.posts, clock=clock)
+        return list(result.run_requests or []) if isinstance(result, dg.SensorResult) else []
+
+    def mark_matched(self, version: str) -> None:
+        with self.warehouse.write() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO partition_matches VALUES ('2026-11-20-05:00', $1, now())",
+                [version],
+            )
+
+
+@pytest.fixture
+def rematch(instance: dg.DagsterInstance, warehouse: Warehouse) -> Rematch:
+    return Rematch(instance, warehouse)
+
+
+def test_hours_that_the_rules_have_not_seen_are_asked_for(
+    rematch: Rematch, settings: Settings, warehouse: Warehouse
+) -> None:
+    assert rematch.tick() == []  # no rules yet
+    write(settings, json.dumps([entry()]))
+    load(settings, warehouse)
+    [request] = rematch.tick()
+    assert request.tags["dagster/asset_partition_range_start"] == "2026-11-20-05:00"
+    assert request.tags["phash/lane"] == "backfill"
+    assert request.tags[RULES_VERSION] == version_in_force(warehouse)
+
+
+def test_hours_that_are_done_are_left_alone_until_the_rules_change(
+    rematch: Rematch, settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry()]))
+    load(settings, warehouse)
+    rematch.mark_matched(str(version_in_force(warehouse)))
+    assert rematch.tick() == []
+    write(settings, json.dumps([entry(), entry("other")]))
+    load(settings, warehouse)
+    assert len(rematch.tick()) == 1
+
+
+def run_with(rematch: Rematch, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
+    @dg.job(name="rematch_hours")
+    def rematch_hours() -> None:
+        pass
+
+    rematch.instance.create_run_for_job(rematch_hours, status=status, tags=dict(request.tags))
+
+
+def test_while_a_rematch_runs_no_other_is_asked_for(
+    rematch: Rematch, settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry()]))
+    load(settings, warehouse)
+    [request] = rematch.tick()
+    run_with(rematch, request, dg.DagsterRunStatus.STARTED)
+    assert rematch.tick() == []
+
+
+def test_a_failed_rematch_is_asked_for_again_but_not_for_ever(
+    rematch: Rematch, settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry()]))
+    load(settings, warehouse)
+    keys = set()
+    for _ in range(3):
+        [request] = rematch.tick()
+        keys.add(request.run_key)
+        run_with(rematch, request, dg.DagsterRunStatus.FAILURE)
+    assert len(keys) == 3
+    assert rematch.tick() == []

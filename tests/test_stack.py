@@ -1,0 +1,108 @@
+"""Starting and stopping Dagster's processes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from phash_dagster.settings import Settings, settings_from
+from phash_dagster.stack import StackError, exclusive, prepare_home, shipped_file, stop
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_from({"DATA_DIR": str(tmp_path / "data")})
+
+
+def test_the_home_is_under_the_data_folder_with_the_shipped_instance_settings(
+    settings: Settings,
+) -> None:
+    environment = prepare_home(settings, {})
+    home = Path(environment["DAGSTER_HOME"])
+    assert home == settings.data_dir / "dagster"
+    assert (home / "dagster.yaml").read_text() == shipped_file("dagster.yaml").read_text()
+
+
+def test_instance_settings_of_the_user_are_left_alone(settings: Settings, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    environment = prepare_home(settings, {"DAGSTER_HOME": str(own)})
+    assert environment["DAGSTER_HOME"] == str(own)
+    assert (own / "dagster.yaml").read_text() == "telemetry: {enabled: false}"
+
+
+def test_one_data_folder_has_one_stack(settings: Settings) -> None:
+    with (
+        exclusive(settings),
+        pytest.raises(StackError, match=f"process {os.getpid()}"),
+        exclusive(settings),
+    ):
+        pass
+    with exclusive(settings):
+        pass
+
+
+def test_a_child_that_outlives_its_starter_still_counts(settings: Settings) -> None:
+    with exclusive(settings) as lock:
+        child = subprocess.Popen(["sleep", "60"], pass_fds=[lock.fileno()])
+    with pytest.raises(StackError), exclusive(settings):
+        pass
+    child.kill()
+    child.wait()
+    with exclusive(settings):
+        pass
+
+
+def test_stopping_ends_the_whole_group_even_if_it_does_not_listen() -> None:
+    script = (
+        "import signal, subprocess, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None
+    grandchild = psutil.Process(int(process.stdout.readline()))
+    process.stdout.close()
+    stop(process, seconds=0.2)
+    assert process.returncode == -signal.SIGKILL
+    grandchild.wait(10)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_to_dev_leaves_no_process_behind(number: signal.Signals, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "DATA_DIR": str(tmp_path),
+        "JETSTREAM_URL": "ws://127.0.0.1:9/subscribe",
+        "JETSTREAM_FALLBACK_URLS": "ws://127.0.0.1:9/subscribe",
+    }
+    dev = subprocess.Popen(
+        [sys.executable, "-m", "phash_dagster.cli", "dev", "--port", str(port)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    children: list[psutil.Process] = []
+    while len(children) < 3 and time.monotonic() < deadline:
+        time.sleep(0.5)
+        children = psutil.Process(dev.pid).children(recursive=True)
+    assert len(children) >= 3
+    dev.send_signal(number)
+    assert dev.wait(60) == 0
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    assert gone

@@ -175,17 +175,11 @@ class _Demo:
                 with self._pipeline.warehouse.read() as connection:
                     [(done,)] = connection.execute("SELECT count(*) FROM image_outcomes").fetchall()
                 progress.update(task, completed=done)
-                return bool(done >= len(expected)) and self._is_settled()
+                return bool(done >= len(expected)) and self._pipeline.is_settled()
 
             self._pipeline.wait_until(processed, "every image processed", seconds=90)
         if not self._console.is_terminal:
             self._console.print(f"Images processed: {len(expected)} of {len(expected)}")
-
-    def _is_settled(self) -> bool:
-        unsettled = {State.PLANNED, State.SENDING}
-        return self._pipeline.is_idle() and not any(
-            action.state in unsettled for action in self._pipeline.actions()
-        )
 
     def _show_results(self) -> None:
         report = self._report()
@@ -211,7 +205,7 @@ class _Demo:
         self._pipeline.wait_until(
             lambda: (
                 any(action.lane == "backfill" for action in self._pipeline.actions())
-                and self._is_settled()
+                and self._pipeline.is_settled()
             ),
             "the backfill",
             seconds=60,

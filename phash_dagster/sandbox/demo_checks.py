@@ -30,7 +30,7 @@ def check_live(scenario: Scenario, pipeline: LocalPipeline, sandbox: Sandbox) ->
     events = _events(sandbox)
     return [
         Check("every image was ingested once", expected.images, _image_rows(pipeline)),
-        Check("every image ended in its outcome", expected.outcomes, _outcomes(pipeline)),
+        Check("every image ended in its outcome", expected.outcomes, pipeline.outcomes()),
         Check("every image was fetched at most once", 1, _most_fetches(sandbox)),
         *_match_checks(scenario, pipeline),
         Check("labels at Ozone", expected.labels, _subjects(events, "label")),
@@ -86,11 +86,6 @@ def _image_rows(pipeline: LocalPipeline) -> int:
         pipeline.posts.attach(connection, pipeline.posts.partition_keys())
         [(rows,)] = connection.execute("SELECT count(blob_cid) FROM image_posts").fetchall()
     return int(rows)
-
-
-def _outcomes(pipeline: LocalPipeline) -> dict[str, str]:
-    with pipeline.warehouse.read() as connection:
-        return dict(connection.execute("FROM image_outcomes SELECT blob_cid, outcome").fetchall())
 
 
 def _suppressed(pipeline: LocalPipeline) -> set[str]:

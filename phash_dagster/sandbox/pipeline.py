@@ -11,7 +11,7 @@ from subprocess import Popen
 
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
-from phash_dagster.moderation.actions import Action
+from phash_dagster.moderation.actions import Action, State
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.rules import RuleSet, current_version
 from phash_dagster.settings import Settings, settings_from
@@ -101,6 +101,18 @@ class LocalPipeline:
         """Whether no run is queued or in progress."""
         with DagsterInstance.from_config(self.environment["DAGSTER_HOME"]) as instance:
             return instance.get_runs_count(RunsFilter(statuses=list(_UNFINISHED))) == 0
+
+    def is_settled(self) -> bool:
+        """Whether nothing is left to send and nothing is left to run."""
+        unsent = (State.PLANNED, State.SENDING)
+        return not any(action.state in unsent for action in self.actions()) and self.is_idle()
+
+    def outcomes(self) -> dict[str, str]:
+        """The outcome of each image that was tried, by CID."""
+        with self.warehouse.read() as connection:
+            return dict(
+                connection.execute("FROM image_outcomes SELECT blob_cid, outcome").fetchall()
+            )
 
     def wait_until(
         self, condition: Callable[[], bool], what: str, *, seconds: float, every: float = 1.0

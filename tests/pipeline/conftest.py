@@ -13,7 +13,6 @@ from PIL.Image import Image
 
 from phash_dagster.hashing import get_algorithm
 from phash_dagster.hashing.interface import to_hex
-from phash_dagster.moderation.actions import State
 from phash_dagster.sandbox import Post, Sandbox
 from phash_dagster.sandbox import images as pictures
 from phash_dagster.sandbox.pipeline import LocalPipeline
@@ -89,20 +88,10 @@ def sent_events(sandbox: Sandbox) -> Counter[Sent]:
     return found
 
 
-def outcomes(pipeline: LocalPipeline) -> dict[str, str]:
-    """Outcome of each image by CID."""
-    with pipeline.warehouse.read() as connection:
-        return dict(connection.execute("FROM image_outcomes SELECT blob_cid, outcome").fetchall())
-
-
 def has_settled(pipeline: LocalPipeline, publisher: Publisher) -> bool:
     """Whether every published image has its outcome, and nothing is left to send or to run."""
     cids = {cid for post in publisher.posts for cid in post.blob_cids}
-    return (
-        cids <= outcomes(pipeline).keys()
-        and not any(a.state in (State.PLANNED, State.SENDING) for a in pipeline.actions())
-        and pipeline.is_idle()
-    )
+    return cids <= pipeline.outcomes().keys() and pipeline.is_settled()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from phash_dagster.moderation.actions import Action, State
 from phash_dagster.sandbox import Sandbox
 from phash_dagster.sandbox import images as pictures
 from phash_dagster.sandbox.pipeline import LocalPipeline
-from tests.pipeline.conftest import outcomes, rule, wait_until_ready, write_rules
+from tests.pipeline.conftest import rule, wait_until_ready, write_rules
 from tests.testnet.relay import FirehoseRelay
 from tests.testnet.testnet import Author, Post, Testnet
 
@@ -108,12 +108,7 @@ def moderate(testnet: Testnet, folder: Path, story: Story) -> list[Action]:
     with running_pipeline(testnet, folder, story.dids) as pipeline:
 
         def is_settled() -> bool:
-            unsent = (State.PLANNED, State.SENDING)
-            return (
-                story.blob_cids <= outcomes(pipeline).keys()
-                and not any(action.state in unsent for action in pipeline.actions())
-                and pipeline.is_idle()
-            )
+            return story.blob_cids <= pipeline.outcomes().keys() and pipeline.is_settled()
 
         pipeline.wait_until(is_settled, "every image moderated", seconds=90)
         return pipeline.actions()

@@ -40,7 +40,9 @@ check: environment ## Lint, formatting and types
 environment: .venv/.installed
 
 .venv/.installed: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --quiet --extra pdq 2>/dev/null || { \
+	  echo "pdqhash cannot be built here (it needs g++ and Python's headers): going on without the hash algorithm pdq"; \
+	  $(UV) sync --frozen --quiet; }
 	@touch $@
 
 # Debian splits venv off Python; install it where we may, else say what is missing.

@@ -133,6 +133,21 @@ class Settings(BaseSettings):
     microbatch_max_rows: int = Field(
         50_000, ge=1, description="Rows after which a batch is written early; bounds memory."
     )
+    max_lag_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="Seconds the newest event may be old before the check `ingest_lag` fails.",
+    )
+    max_failed_ticks: int = Field(
+        3,
+        ge=1,
+        description="Failed sensor ticks within 10 minutes before the check `ingest_ticks` fails.",
+    )
+    compact_after_hours: int = Field(
+        2,
+        ge=1,
+        description="Hours after its end when an hour's files are compacted and its runs deleted.",
+    )
     cdn_endpoint: HttpUrl = Field(
         "https://cdn.bsky.app", description="CDN that images are fetched from first."
     )
@@ -147,7 +162,18 @@ class Settings(BaseSettings):
     )
 
     # How images are fetched and hashed
-    processing_concurrency: int = Field(10, ge=1, le=256, description="Images fetched at once.")
+    processing_concurrency: int = Field(32, ge=1, le=256, description="Images fetched at once.")
+    max_requests_per_host: int = Field(
+        4, ge=1, le=256, description="Requests at once to one host that a stranger named."
+    )
+    identity_cache_hours: float = Field(
+        24.0, ge=0, description="Hours for which the PDS of an account is remembered."
+    )
+    hash_algorithms: CommaList = Field(
+        ("average",),
+        description="Hash algorithms computed for every image, by commas; those that rules need "
+        "are added.",
+    )
     retry_attempts: int = Field(3, ge=1, le=20, description="Attempts per request.")
     retry_delay_ms: int = Field(
         1000, ge=0, description="Milliseconds before the first retry; doubles, with jitter."
@@ -176,6 +202,13 @@ class Settings(BaseSettings):
     )
     match_margin: int = Field(
         2, ge=0, le=16, description="Bits beyond a rule's threshold up to which matches are kept."
+    )
+    min_image_quality: int = Field(
+        10,
+        ge=0,
+        le=100,
+        description="Hash quality below which an image's matches are kept but not acted upon; "
+        "0 acts on all.",
     )
     claim_ttl_days: int = Field(
         7, ge=1, description="Days in which the same event on the same subject is not repeated."

@@ -28,7 +28,6 @@ def test_the_defaults_of_the_predecessor_are_kept() -> None:
     assert settings.plc_endpoint == "https://plc.directory"
     assert settings.pds_endpoint == "https://bsky.social"
     assert settings.cdn_endpoint == "https://cdn.bsky.app"
-    assert settings.processing_concurrency == 10
     assert settings.retry_attempts == 3
     assert settings.retry_delay_ms == 1000
     assert settings.blob_download_timeout_secs == 10

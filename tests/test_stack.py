@@ -20,6 +20,13 @@ def settings(tmp_path: Path) -> Settings:
     return settings_from({"DATA_DIR": str(tmp_path / "data")})
 
 
+def test_runs_keep_compiled_modules_where_the_environment_keeps_none(settings: Settings) -> None:
+    environment = prepare_home(settings, {"PYTHONDONTWRITEBYTECODE": "1"})
+    assert environment["PYTHONDONTWRITEBYTECODE"] == ""
+    assert Path(environment["PYTHONPYCACHEPREFIX"]).is_relative_to(environment["DAGSTER_HOME"])
+    assert "PYTHONPYCACHEPREFIX" not in prepare_home(settings, {})
+
+
 def test_the_home_is_under_the_data_folder_with_the_shipped_instance_settings(
     settings: Settings,
 ) -> None:

@@ -30,6 +30,7 @@ class Warehouse:
     def __init__(self, path: Path, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
         self.path = path
         self._lock_wait_seconds = lock_wait_seconds
+        self._seen_current = False
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -50,14 +51,24 @@ class Warehouse:
     def read(self) -> Iterator[Connection]:
         """A read-only connection; several processes may read at the same time.
 
+        A file that does not exist yet, or of an earlier release, is brought up to date first.
+
         Raises:
             WarehouseBusyError: The file stayed locked by another process.
         """
-        if not self.path.exists():
+        if not self._is_current():
             with self.write():
                 pass
         with self._open(read_only=True) as connection:
             yield connection
+
+    def _is_current(self) -> bool:
+        if not self.path.exists():
+            return False
+        if not self._seen_current:
+            with self._open(read_only=True) as connection:
+                self._seen_current = not _pending(connection)
+        return self._seen_current
 
     @contextmanager
     def _open(self, *, read_only: bool) -> Iterator[Connection]:
@@ -114,17 +125,24 @@ def _transaction(connection: Connection) -> Iterator[None]:
 
 def _migrate(connection: Connection) -> None:
     """Apply the files of `sql/schema/` that this database has not seen, in name order."""
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS schema_migrations "
-        "(name VARCHAR PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT current_timestamp)"
-    )
-    applied = {
-        name for (name,) in connection.execute("FROM schema_migrations SELECT name").fetchall()
-    }
-    pending = {name: text for name, text in statements("schema").items() if name not in applied}
+    pending = _pending(connection)
     if not pending:
         return
     with _transaction(connection):
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migrations "
+            "(name VARCHAR PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT current_timestamp)"
+        )
         for name, text in pending.items():
             connection.execute(text)
             connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", [name])
+
+
+def _pending(connection: Connection) -> dict[str, str]:
+    """The migrations that this database has not seen, by name."""
+    known = connection.execute(
+        "FROM duckdb_tables() SELECT table_name WHERE table_name = 'schema_migrations'"
+    ).fetchall()
+    rows = connection.execute("FROM schema_migrations SELECT name").fetchall() if known else []
+    applied = {name for (name,) in rows}
+    return {name: text for name, text in statements("schema").items() if name not in applied}

@@ -5,20 +5,25 @@ durable before its final name appears, and it is named by the position its batch
 a batch that is read again after a crash overwrites its own files instead of adding to them.
 """
 
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from phash_dagster.sql import statement
 from phash_dagster.warehouse.database import Connection
+from phash_dagster.warehouse.parquet_files import (
+    SCHEMA_VERSION_KEY,
+    remove_abandoned,
+    write_table,
+)
 
 SCHEMA_VERSION = "1"
+_HOUR_US = 3_600_000_000
 PARTITION_FORMAT = "%Y-%m-%d-%H:%M"
 """Dagster's key of an hour, e.g. `2026-11-23-19:00`, UTC."""
 
@@ -43,7 +48,7 @@ SCHEMA = pa.schema(
         ("embed_type", pa.string()),
         ("created_at", pa.string()),
     ],
-    metadata={"phash_dagster.schema_version": SCHEMA_VERSION},
+    metadata={SCHEMA_VERSION_KEY: SCHEMA_VERSION},
 )
 
 
@@ -59,8 +64,7 @@ class PostKind(StrEnum):
     DELETE = "delete"
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePost:
+class ImagePost(NamedTuple):
     """One image of one record, or a delete or account event (without image columns).
 
     Attributes:
@@ -112,6 +116,11 @@ def hour_key(moment: datetime) -> str:
     return moment.replace(minute=0, second=0, microsecond=0).strftime(PARTITION_FORMAT)
 
 
+def moment_of(partition_key: str) -> datetime:
+    """The beginning of an hour, in UTC."""
+    return datetime.strptime(partition_key, PARTITION_FORMAT).replace(tzinfo=UTC)
+
+
 class ImagePosts:
     """The folder of Parquet files behind `image_posts`."""
 
@@ -130,10 +139,17 @@ class ImagePosts:
             now: The current time; bounds the partitions.
         """
         by_hour: dict[str, dict[tuple[object, ...], ImagePost]] = {}
+        hours: dict[int, dict[tuple[object, ...], ImagePost]] = {}
         for row in rows:
-            key = partition_key_of(row.time_us, now=now)
-            hour, fold = by_hour.setdefault(key, {}), _fold_key(row)
-            hour[fold] = _latest(hour.get(fold, row), row)
+            number = row.time_us // _HOUR_US
+            hour = hours.get(number)
+            if hour is None:
+                key = partition_key_of(row.time_us, now=now)
+                hour = hours[number] = by_hour.setdefault(key, {})
+            fold = _fold_key(row)
+            other = hour.setdefault(fold, row)
+            if other is not row:
+                hour[fold] = _latest(other, row)
         written = [
             BatchFile(
                 hour, self._write_file(hour, start, list(batch.values())), tuple(batch.values())
@@ -148,7 +164,7 @@ class ImagePosts:
         return [
             path
             for key in sorted(partition_keys)
-            for path in sorted(self._folder(key).glob("*.parquet"))
+            for path in sorted(self.folder(key).glob("*.parquet"))
         ]
 
     def partition_keys(self) -> list[str]:
@@ -166,13 +182,14 @@ class ImagePosts:
         connection.execute("SET VARIABLE image_posts_files = $1", [paths])
         connection.execute(statement("images/image_posts"))
 
-    def _folder(self, partition_key: str) -> Path:
+    def folder(self, partition_key: str) -> Path:
+        """Where the files of an hour are."""
         return self.root / f"hour={partition_key.removesuffix(':00')}"
 
     def _write_file(self, partition_key: str, start: str, rows: list[ImagePost]) -> Path:
-        folder = self._folder(partition_key)
-        folder.mkdir(parents=True, exist_ok=True)
-        return _write_durably(rows, folder / f"{start}.parquet")
+        folder = self.folder(partition_key)
+        remove_abandoned(folder)
+        return write_table(_table(rows), folder / f"{start}.parquet")
 
     def _remove_leftovers(self, start: str, keep: set[Path]) -> None:
         """Remove files of an interrupted reading of this batch that reached into other hours.
@@ -185,10 +202,7 @@ class ImagePosts:
 
     def _empty_file(self) -> Path:
         path = self.root / "_empty.parquet"
-        if not path.exists():
-            self.root.mkdir(parents=True, exist_ok=True)
-            _write_durably([], path)
-        return path
+        return path if path.exists() else write_table(_table([]), path)
 
 
 def _fold_key(row: ImagePost) -> tuple[object, ...]:
@@ -202,26 +216,9 @@ def _latest(one: ImagePost, other: ImagePost) -> ImagePost:
     return max(one, other, key=lambda row: (row.time_us, -(row.position or 0)))
 
 
-_COLUMNS = tuple(field.name for field in fields(ImagePost))
+_COLUMNS = ImagePost._fields
 
 
-def _write_durably(rows: list[ImagePost], path: Path) -> Path:
-    columns = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        pq.write_table(pa.table(columns, schema=SCHEMA), file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    for folder in (path.parent, path.parent.parent):
-        _fsync_folder(folder)
-    return path
-
-
-def _fsync_folder(folder: Path) -> None:
-    """Make a new name in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _table(rows: Sequence[ImagePost]) -> pa.Table:
+    values = zip(*rows, strict=True) if rows else ((),) * len(_COLUMNS)
+    return pa.table(dict(zip(_COLUMNS, values, strict=True)), schema=SCHEMA)

@@ -45,6 +45,21 @@ def test_every_migration_is_applied_once(warehouse: Warehouse) -> None:
     assert [name for (name,) in applied] == list(statements("schema"))
 
 
+def test_a_file_of_an_earlier_release_is_brought_up_to_date_before_it_is_read(
+    warehouse: Warehouse,
+) -> None:
+    first, *_ = statements("schema").items()
+    warehouse.path.parent.mkdir(parents=True)
+    with duckdb.connect(warehouse.path) as connection:
+        connection.execute(
+            "CREATE TABLE schema_migrations (name VARCHAR PRIMARY KEY, "
+            "applied_at TIMESTAMPTZ NOT NULL DEFAULT current_timestamp)"
+        )
+        connection.execute(first[1])
+        connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", [first[0]])
+    assert partitions(warehouse) == []
+
+
 def test_a_block_that_raises_changes_nothing(warehouse: Warehouse) -> None:
     def fail() -> None:
         with warehouse.write() as connection:

@@ -1,6 +1,5 @@
 """The hourly Parquet files."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -83,14 +82,14 @@ def test_a_repeated_batch_that_ends_earlier_leaves_nothing_of_the_first(posts: I
 def test_the_same_image_of_the_same_record_folds_within_and_across_batches(
     posts: ImagePosts,
 ) -> None:
-    other_host = replace(image("a"), host="other", time_us=microseconds(NOW) + 5)
+    other_host = image("a")._replace(host="other", time_us=microseconds(NOW) + 5)
     posts.write_batch([image("a"), image("a")], start="1", now=NOW)
     posts.write_batch([other_host], start="2", now=NOW)
     assert rows(posts, HOUR) == [("a", "blob", "create")]
 
 
 def later(row: ImagePost, seconds: int) -> ImagePost:
-    return replace(row, time_us=row.time_us + seconds * 1_000_000)
+    return row._replace(time_us=row.time_us + seconds * 1_000_000)
 
 
 @pytest.mark.parametrize("batches", [1, 3])
@@ -106,7 +105,7 @@ def test_a_post_changed_back_to_its_first_image_counts_with_it(
     posts: ImagePosts, batches: int
 ) -> None:
     bad = image("a")
-    clean = replace(later(image("a", blob_cid="clean", operation="update"), 1), cid="cid-clean")
+    clean = later(image("a", blob_cid="clean", operation="update"), 1)._replace(cid="cid-clean")
     again = later(image("a", operation="update"), 2)
     write(posts, [bad, clean, again], batches)
     warehouse = Warehouse(posts.root.parent / "warehouse.duckdb")
@@ -122,7 +121,7 @@ def test_a_post_changed_back_to_its_first_image_counts_with_it(
 def test_an_image_shown_twice_in_a_record_has_its_first_position(
     posts: ImagePosts, batches: int
 ) -> None:
-    write(posts, [replace(image("a"), position=3), replace(image("a"), position=1)], batches)
+    write(posts, [image("a")._replace(position=3), image("a")._replace(position=1)], batches)
     warehouse = Warehouse(posts.root.parent / "warehouse.duckdb")
     with warehouse.read() as connection:
         posts.attach(connection, [HOUR])

@@ -4,9 +4,7 @@ Embed types and blob shapes: the lexicons `app.bsky.embed.*`, `app.bsky.actor.pr
 atproto data model's blob, with its legacy form `{"cid", "mimeType"}`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from phash_dagster.jetstream.syntax import may_be_cid
 
@@ -22,8 +20,11 @@ MAX_IMAGES = 100
 of 1 MiB has room for thousands."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageInRecord:
+MAX_MIME_TYPE = 255
+"""Characters of a MIME type that is kept. RFC 6838 allows 127 on each side of the slash."""
+
+
+class ImageInRecord(NamedTuple):
     """One image blob of a record, as the record describes it.
 
     `blob_cid` has the characters and length of a CID; nothing else is checked.
@@ -36,8 +37,7 @@ class ImageInRecord:
     embed_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class RecordImages:
+class RecordImages(NamedTuple):
     """The images of a record, and what in it could not be understood.
 
     `anomalies` are short names such as `unknown_embed:app.example.embed` or `malformed_blob`;
@@ -52,17 +52,21 @@ def images_in_record(collection: str, record: object) -> RecordImages:
     """Find the image blobs of a record, the first `MAX_IMAGES`, in the order people see them."""
     if not isinstance(record, dict):
         return RecordImages((), ("malformed_record",))
-    if collection == PROFILE_COLLECTION:
-        found = list(_profile_blobs(record))
-    else:
-        found = list(_embed_blobs(record.get("embed")))
-    images: list[ImageInRecord] = []
+    return images_in(collection, record.get("embed"), record.get("avatar"), record.get("banner"))
+
+
+def images_in(collection: str, embed: object, avatar: object, banner: object) -> RecordImages:
+    """The same for a record of which only these fields were read."""
+    blobs: list[_Found] = []
     anomalies: list[str] = []
-    for embed_type, blob in found:
-        if isinstance(blob, _Anomaly):
-            anomalies.append(blob.name)
-            continue
-        image = _image(blob, position=len(images), embed_type=embed_type)
+    if collection == PROFILE_COLLECTION:
+        shown = (("avatar", avatar), ("banner", banner))
+        blobs = [(field, blob) for field, blob in shown if blob is not None]
+    elif embed is not None:
+        _find_blobs(embed, blobs, anomalies)
+    images: list[ImageInRecord] = []
+    for embed_type, blob in blobs:
+        image = _image(blob, len(images), embed_type, anomalies)
         if image is None:
             anomalies.append("malformed_blob")
         elif len(images) == MAX_IMAGES:
@@ -72,52 +76,39 @@ def images_in_record(collection: str, record: object) -> RecordImages:
     return RecordImages(tuple(images), tuple(anomalies))
 
 
-@dataclass(frozen=True, slots=True)
-class _Anomaly:
-    name: str
-
-
 _Found = tuple[str, Any]
 
 
-def _profile_blobs(record: dict[str, Any]) -> Iterator[_Found]:
-    for field in ("avatar", "banner"):
-        if record.get(field) is not None:
-            yield field, record[field]
-
-
-def _embed_blobs(embed: object, *, nested: bool = False) -> Iterator[_Found]:
-    if embed is None:
-        return
+def _find_blobs(
+    embed: object, blobs: list[_Found], anomalies: list[str], *, nested: bool = False
+) -> None:
     if not isinstance(embed, dict):
-        yield "", _Anomaly("malformed_embed")
+        anomalies.append("malformed_embed")
         return
     kind = embed.get("$type")
-    if kind == EMBED_IMAGES:
-        yield from _listed_blobs(kind, embed.get("images"))
-    elif kind == EMBED_GALLERY:
-        yield from _listed_blobs(kind, embed.get("items"))
+    if kind in (EMBED_IMAGES, EMBED_GALLERY):
+        items = embed.get("images" if kind == EMBED_IMAGES else "items")
+        if not isinstance(items, list):
+            anomalies.append("malformed_embed")
+            return
+        blobs += [(kind, one.get("image") if isinstance(one, dict) else None) for one in items]
     elif kind == EMBED_EXTERNAL:
         external = embed.get("external")
         if not isinstance(external, dict):
-            yield kind, _Anomaly("malformed_embed")
+            anomalies.append("malformed_embed")
         elif external.get("thumb") is not None:
-            yield kind, external["thumb"]
+            blobs.append((kind, external["thumb"]))
     elif kind == EMBED_RECORD_WITH_MEDIA and not nested:
-        yield from _embed_blobs(embed.get("media"), nested=True)
-    elif kind not in EMBEDS_WITHOUT_IMAGES:
-        yield "", _Anomaly(f"unknown_embed:{str(kind)[:100]}")
+        media = embed.get("media")
+        if media is not None:
+            _find_blobs(media, blobs, anomalies, nested=True)
+    elif not isinstance(kind, str) or kind not in EMBEDS_WITHOUT_IMAGES:
+        anomalies.append(f"unknown_embed:{str(kind)[:100]}")
 
 
-def _listed_blobs(kind: str, items: object) -> Iterator[_Found]:
-    if not isinstance(items, list):
-        yield kind, _Anomaly("malformed_embed")
-        return
-    for item in items:
-        yield kind, item.get("image") if isinstance(item, dict) else None
-
-
-def _image(blob: object, *, position: int, embed_type: str) -> ImageInRecord | None:
+def _image(
+    blob: object, position: int, embed_type: str, anomalies: list[str]
+) -> ImageInRecord | None:
     if not isinstance(blob, dict):
         return None
     reference = blob.get("ref")
@@ -126,14 +117,13 @@ def _image(blob: object, *, position: int, embed_type: str) -> ImageInRecord | N
     if not isinstance(cid, str) or not may_be_cid(cid):
         return None
     mime_type, size = blob.get("mimeType"), blob.get("size")
-    return ImageInRecord(
-        blob_cid=cid,
-        mime_type=mime_type if isinstance(mime_type, str) else None,
-        size_bytes=size if _fits_bigint(size) else None,
-        position=position,
-        embed_type=embed_type,
-    )
+    if not isinstance(mime_type, str):
+        mime_type = None
+    elif len(mime_type) > MAX_MIME_TYPE:
+        mime_type = None
+        anomalies.append("overlong_mime_type")
+    return ImageInRecord(cid, mime_type, size if _fits_bigint(size) else None, position, embed_type)
 
 
 def _fits_bigint(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+    return type(value) is int and 0 <= value < 2**63

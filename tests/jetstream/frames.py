@@ -1,6 +1,7 @@
-"""Jetstream v1 frames for tests."""
+"""Jetstream frames for tests."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 DID = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
@@ -38,10 +39,11 @@ def commit(
     collection: str = "app.bsky.feed.post",
     rkey: str = "3mptbxs3hq22j",
     time_us: int = TIME_US,
+    rev: str = "3mptbyplwma2l",
     **extra: object,
 ) -> dict[str, Any]:
     body: dict[str, Any] = {
-        "rev": "3mptbyplwma2l",
+        "rev": rev,
         "operation": operation,
         "collection": collection,
         "rkey": rkey,
@@ -60,3 +62,41 @@ def account(*, active: bool, status: str | None = None, time_us: int = TIME_US) 
 
 def encode(frame: object) -> bytes:
     return json.dumps(frame).encode()
+
+
+def tid(time_us: int) -> str:
+    """The TID of a moment, as in the revision of a commit."""
+    alphabet = "234567abcdefghijklmnopqrstuvwxyz"
+    number = time_us << 10
+    return "".join(alphabet[number >> shift & 31] for shift in range(60, -5, -5))
+
+
+_SUBSCRIBE_EVENTS = "network.bsky.jetstream.subscribeEvents"
+
+
+def as_v2(frame: dict[str, Any], seq: int | None = None) -> dict[str, Any]:
+    """A version 1 event in the envelope of version 2; its `cursor`, or `seq`, is the number."""
+    payload: dict[str, Any] = {
+        "$type": f"{_SUBSCRIBE_EVENTS}#{frame['kind']}",
+        "seq": frame.get("cursor", seq),
+        "did": frame["did"],
+        "time": rfc3339(frame["time_us"]),
+        "witnessedAt": rfc3339(frame["time_us"]),
+    }
+    if frame["kind"] == "commit":
+        payload |= frame["commit"]
+    elif frame["kind"] in frame:
+        payload[frame["kind"]] = frame[frame["kind"]]
+    return {"$type": "message", "payload": payload}
+
+
+def rfc3339(time_us: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def info(name: str) -> dict[str, Any]:
+    return {
+        "$type": "message",
+        "payload": {"$type": f"{_SUBSCRIBE_EVENTS}#info", "name": name, "message": "said"},
+    }

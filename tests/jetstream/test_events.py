@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +196,7 @@ def test_every_row_of_any_event_can_be_stored(
         event = decode_event(text, host=HOST, wanted=POSTS)
     except MalformedFrameError:
         return
-    pa.Table.from_pylist([asdict(row) for row in event.rows], schema=SCHEMA)
+    pa.Table.from_pylist([row._asdict() for row in event.rows], schema=SCHEMA)
     for row in event.rows:
         assert all(str(key).isprintable() for key in (row.uri, row.cid, row.blob_cid))
 
@@ -228,3 +227,23 @@ def _links(value: object) -> list[str]:
     if value.get("$type") == "blob" and str(value["mimeType"]).startswith("image/"):
         return [value["ref"]["$link"]]
     return [cid for item in value.values() for cid in _links(item)]
+
+
+def test_an_overlong_date_and_type_are_dropped_and_counted() -> None:
+    record = post_record(images_embed(blob(mimeType="m" * 256), blob(mimeType="m" * 255)))
+    event = decode(commit({**record, "createdAt": "2" * 65}))
+    assert [row.mime_type for row in event.rows] == [None, "m" * 255]
+    assert {row.created_at for row in event.rows} == {None}
+    assert event.anomalies == ("overlong_mime_type", "overlong_created_at")
+    assert event.sample == event.rows[0].uri
+
+
+def test_the_longest_date_allowed_is_kept() -> None:
+    record = {**post_record(images_embed(blob())), "createdAt": "2" * 64}
+    assert decode(commit(record)).rows[0].created_at == "2" * 64
+
+
+@pytest.mark.parametrize("embed", [0, "", [], False])
+def test_an_embed_that_is_none_is_an_anomaly(embed: object) -> None:
+    record = {**post_record(), "embed": embed}
+    assert decode(commit(record)).anomalies == ("malformed_embed",)

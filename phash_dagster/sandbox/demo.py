@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from phash_dagster.clock import utc_now
 from phash_dagster.hashing import get_algorithm
 from phash_dagster.hashing.interface import to_hex
+from phash_dagster.ingest import IngestRecords
 from phash_dagster.moderation.actions import State
 from phash_dagster.reports.data import MatchReport, collect
 from phash_dagster.reports.render import write_report
@@ -223,7 +224,11 @@ class _Demo:
     def _report(self) -> MatchReport:
         now = utc_now()
         return collect(
-            self._pipeline.warehouse, self._pipeline.posts, since=now - timedelta(days=1), until=now
+            self._pipeline.warehouse,
+            self._pipeline.posts,
+            IngestRecords.under(self._pipeline.settings.data_dir),
+            since=now - timedelta(days=1),
+            until=now,
         )
 
     def _progress(self) -> Progress:

@@ -4,7 +4,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from phash_dagster.clock import Clock
@@ -18,17 +18,25 @@ class LogEntry:
     Attributes:
         time_us: When it was witnessed, in unix microseconds; no two entries share a time.
         event: The event without its time, or None for a raw frame.
-        frame: The text of a raw frame, sent as it is to everyone.
+        frame: A raw frame, sent as it is to everyone: text, or bytes.
+        shown_us: The time that it is shown with, where an operator imported another than the one
+            at which it was witnessed.
     """
 
     time_us: int
     event: Mapping[str, Any] | None = None
-    frame: str | None = None
+    frame: str | bytes | None = None
+    shown_us: int | None = None
 
     @property
     def did(self) -> str | None:
         """The account that the event is about."""
         return None if self.event is None else self.event.get("did")
+
+    @property
+    def kind(self) -> str | None:
+        """`commit`, `identity`, `account` or `sync`; None for a raw frame."""
+        return None if self.event is None else self.event.get("kind")
 
     @property
     def collection(self) -> str | None:
@@ -51,6 +59,7 @@ class EventLog:
         self._entries: list[LogEntry] = []
         self._listeners: set[Callable[[], object]] = set()
         self._held = 0
+        self._forgotten_us = 0
 
     def __len__(self) -> int:
         with self._lock:
@@ -63,18 +72,38 @@ class EventLog:
             return self._times[-1] if self._times else 0
 
     @property
+    def now_us(self) -> int:
+        """The time now, by the clock that stamps events."""
+        return microseconds(self._clock())
+
+    @property
+    def forgotten_us(self) -> int:
+        """The time before which events were dropped, or 0."""
+        with self._lock:
+            return self._forgotten_us
+
+    def has_before(self, time_us: int) -> bool:
+        """Whether there are, or were, events older than that."""
+        with self._lock:
+            return bool(self._forgotten_us) or bool(self._times and self._times[0] < time_us)
+
+    @property
     def has_listeners(self) -> bool:
         """Whether anybody is waiting for news."""
         with self._lock:
             return bool(self._listeners)
 
-    def append(self, event: Mapping[str, Any], time_us: int | None = None) -> LogEntry:
+    def append(
+        self, event: Mapping[str, Any], time_us: int | None = None, *, shown_us: int | None = None
+    ) -> LogEntry:
         """Add an event, after all others unless it is given a time."""
-        return self._insert(time_us, event, None)
+        with self._lock:
+            return self._insert(LogEntry(self._time(time_us), event, shown_us=shown_us))
 
-    def append_frame(self, frame: str) -> LogEntry:
+    def append_frame(self, frame: str | bytes) -> LogEntry:
         """Add a frame as it is, be it JSON or not."""
-        return self._insert(None, None, frame)
+        with self._lock:
+            return self._insert(LogEntry(self._time(None), frame=frame))
 
     def since(self, time_us: int, limit: int) -> list[LogEntry]:
         """The first `limit` entries at or after a time."""
@@ -86,6 +115,8 @@ class EventLog:
         """Drop what is older, as a host does with what leaves its window."""
         with self._lock:
             end = bisect_left(self._times, time_us)
+            if end:
+                self._forgotten_us = max(self._forgotten_us, time_us)
             del self._times[:end], self._entries[:end]
 
     def subscribe(self, listener: Callable[[], object]) -> Callable[[], None]:
@@ -122,18 +153,18 @@ class EventLog:
                 self._held -= 1
                 self.wake()
 
-    def _insert(
-        self, time_us: int | None, event: Mapping[str, Any] | None, frame: str | None
-    ) -> LogEntry:
-        with self._lock:
-            if time_us is None:
-                time_us = max(microseconds(self._clock()), self.newest_us + 1)
-            index = bisect_left(self._times, time_us)
-            while index < len(self._times) and self._times[index] == time_us:
-                time_us += 1
-                index += 1
-            entry = LogEntry(time_us, event, frame)
-            self._times.insert(index, time_us)
-            self._entries.insert(index, entry)
-            self.wake()
-            return entry
+    def _time(self, wanted_us: int | None) -> int:
+        """The time for a new entry, if no other has it."""
+        return max(self.now_us, self.newest_us + 1) if wanted_us is None else wanted_us
+
+    def _insert(self, entry: LogEntry) -> LogEntry:
+        time_us = entry.time_us
+        index = bisect_left(self._times, time_us)
+        while index < len(self._times) and self._times[index] == time_us:
+            time_us += 1
+            index += 1
+        entry = replace(entry, time_us=time_us)
+        self._times.insert(index, time_us)
+        self._entries.insert(index, entry)
+        self.wake()
+        return entry

@@ -1,149 +1,192 @@
-"""A Jetstream host: the v1 wire, `/subscribe`, over an event log.
+"""A Jetstream host over an event log: both versions of the wire, and ways to misbehave.
 
 It serves whatever is in the log, whoever put it there. Two hosts over one log differ as real ones
 do: each has its own clock and its own sequence numbers.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Protocol
 
-import msgspec
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from zstandard import ZstdCompressor
 
+from phash_dagster.sandbox import jetstream_v1, jetstream_v2
 from phash_dagster.sandbox.event_log import EventLog, LogEntry
-from phash_dagster.sandbox.identifiers import is_did, is_nsid
+from phash_dagster.sandbox.jetstream_position import Numbering, Start, Window, start_at
+from phash_dagster.sandbox.jetstream_zstd import Dictionaries
 from phash_dagster.sandbox.traffic import Service, Traffic
-from phash_dagster.sandbox.xrpc import XrpcError, invalid_request
+from phash_dagster.sandbox.xrpc import Method, XrpcError, xrpc_route
 
-FIRST_TIME_CURSOR = 10**15
-"""Cursors from here up are unix microseconds, those below are sequence numbers."""
+DICTIONARY_NSID = "network.bsky.jetstream.getZstdDictionary"
+RETENTION = timedelta(hours=36)
+"""How far back public hosts serve."""
 
-SEQUENCE_EPOCH_US = 1_577_836_800_000_000
-"""2020-01-01. Sequence numbers count microseconds from then, so that they rise with time even
-when an event is put in the past; like the real ones they have gaps."""
-
-_MAX_DIDS = 10_000
-_MAX_COLLECTIONS = 100
 _PAGE = 200
-_SERVICE_RESTART = 1012
+_GOING_AWAY = 1001
+_POLICY_VIOLATION = 1008
+
+
+class _Subscription(Protocol):
+    """What the versions of the wire have in common."""
+
+    @property
+    def max_bytes(self) -> int: ...
+    @property
+    def cursor(self) -> int | None: ...
+    def wants(self, entry: LogEntry) -> bool: ...
 
 
 @dataclass(frozen=True)
-class Subscription:
-    """What a client asked for.
+class _Connection:
+    """A client that was let in, and what it gets."""
 
-    Attributes:
-        collections: Collections whose commits are wanted; with `prefixes` empty: all.
-        prefixes: Beginnings of such collections.
-        dids: Accounts whose events are wanted; empty: all.
-        max_bytes: Events above this size are skipped; 0: none.
-        cursor: Where to start, as the client wrote it; None: the live tip.
-    """
+    websocket: WebSocket
+    subscription: _Subscription
+    encode: Callable[[LogEntry, Numbering], bytes | None]
+    start: Start
+    notice: bytes | None = None
+    compressor: ZstdCompressor | None = None
+    has_error_frames: bool = False
 
-    collections: frozenset[str] = frozenset()
-    prefixes: tuple[str, ...] = ()
-    dids: frozenset[str] = frozenset()
-    max_bytes: int = 0
-    cursor: int | None = None
-
-    def wants(self, entry: LogEntry) -> bool:
-        """Whether an event passes the filters; only commits can be filtered by collection."""
-        if self.dids and entry.did is not None and entry.did not in self.dids:
-            return False
-        filtered = self.collections or self.prefixes
-        if entry.collection is None or not filtered:
-            return True
-        return entry.collection in self.collections or entry.collection.startswith(self.prefixes)
+    async def send(self, frame: bytes) -> None:
+        """Send a frame of text, compressed if the client asked for that."""
+        if self.compressor is None:
+            await self.websocket.send_text(frame.decode())
+        else:
+            await self.websocket.send_bytes(self.compressor.compress(frame))
 
 
-def parse_subscription(parameters: Sequence[tuple[str, str]]) -> Subscription:
-    """Read the query of `/subscribe`; parameters that are not known are ignored.
-
-    Raises:
-        XrpcError: 400, a value is not valid.
-    """
-    named: dict[str, list[str]] = {}
-    for name, value in parameters:
-        named.setdefault(name, []).append(value)
-    collections = named.get("wantedCollections", [])
-    dids = named.get("wantedDids", [])
-    for name in collections:
-        if not is_nsid(name.replace(".*", ".any")):
-            raise invalid_request(f"invalid collection: {name}")
-    for did in dids:
-        if not is_did(did):
-            raise invalid_request(f"invalid DID: {did}")
-    if len(collections) > _MAX_COLLECTIONS or len(dids) > _MAX_DIDS:
-        raise invalid_request("too many wanted collections or DIDs")
-    return Subscription(
-        collections=frozenset(name for name in collections if not name.endswith(".*")),
-        prefixes=tuple(name[:-1] for name in collections if name.endswith(".*")),
-        dids=frozenset(dids),
-        max_bytes=_number(named, "maxMessageSizeBytes") or 0,
-        cursor=_number(named, "cursor"),
-    )
-
-
-def _number(named: dict[str, list[str]], name: str) -> int | None:
-    values = named.get(name)
-    if not values:
-        return None
-    if not (values[0].isascii() and values[0].isdigit()):
-        raise invalid_request(f"invalid {name}: {values[0]}")
-    return int(values[0])
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Where a connection begins: the time in the log, and the drops that came before it."""
-
-    time_us: int
-    drops: int
-
-
-@dataclass(frozen=True)
 class JetstreamHost:
     """One host.
 
-    Attributes:
+    Args:
         log: What it serves.
         traffic: Where its connections are told to close.
         service: The name under which `traffic` knows it.
-        clock_skew_us: How far its clock is ahead of the log's, in microseconds.
-        sequence_numbers: Whether events carry `cursor`, as hosts of version 2 send it.
+        numbering: How it counts.
+        retention: How far back it serves.
     """
 
-    log: EventLog
-    traffic: Traffic
-    service: Service = "jetstream"
-    clock_skew_us: int = 0
-    sequence_numbers: bool = True
+    def __init__(
+        self,
+        log: EventLog,
+        traffic: Traffic,
+        service: Service = "jetstream",
+        *,
+        numbering: Numbering | None = None,
+        retention: timedelta = RETENTION,
+    ) -> None:
+        self.numbering = numbering or Numbering()
+        self.retention = retention
+        self.dictionaries = Dictionaries(service)
+        self._log = log
+        self._traffic = traffic
+        self._service = service
+        self._forgotten_us = 0
+        self._is_stalled = False
+        self._too_slow = 0
 
     def app(self) -> Starlette:
-        """The host, answering at `/subscribe`."""
-        return Starlette(routes=[WebSocketRoute("/subscribe", self.subscribe)])
+        """The host, answering at `/subscribe` and `/xrpc/…`."""
+        return Starlette(
+            routes=[
+                WebSocketRoute("/subscribe", self.subscribe),
+                WebSocketRoute(f"/xrpc/{jetstream_v2.NSID}", self.subscribe_events),
+                xrpc_route({DICTIONARY_NSID: Method("GET", self._dictionary)}, _unknown_method),
+            ]
+        )
+
+    # Misbehaviour
+
+    def stall(self) -> None:
+        """Take connections and keep them, but send nothing."""
+        self._is_stalled = True
+
+    def resume(self) -> None:
+        """Send again, from where it stopped."""
+        self._is_stalled = False
+        self._log.wake()
+
+    def forget_before(self, time_us: int) -> None:
+        """Have no events older than this time of the log any more."""
+        self._forgotten_us = max(self._forgotten_us, time_us)
+
+    def drop_slow_consumers(self) -> None:
+        """End every connection as one that reads too slowly."""
+        self._too_slow += 1
+        self._log.wake()
+
+    # Serving
+
+    def window(self) -> Window:
+        """What it can serve now."""
+        now_us, next_us = self._log.now_us, self._log.newest_us + 1
+        oldest_us = now_us - self.retention // timedelta(microseconds=1)
+        floor_us = max(oldest_us, self._forgotten_us, self._log.forgotten_us)
+        first = self._log.since(floor_us, 1)
+        return Window(
+            first_us=first[0].time_us if first else next_us,
+            next_us=next_us,
+            now_us=now_us,
+            is_complete=not self._log.has_before(floor_us),
+        )
 
     async def subscribe(self, websocket: WebSocket) -> None:
-        """Serve one client until it leaves: the past from its cursor on, then what happens."""
+        """Version 1: the past from the cursor on, then what happens, until the client leaves."""
         try:
-            subscription = parse_subscription(websocket.query_params.multi_items())
+            subscription = jetstream_v1.parse_subscription(_parameters(websocket))
+        except XrpcError as error:
+            denial = PlainTextResponse(error.message, status_code=error.status)
+            await websocket.send_denial_response(denial)
+            return
+        start = start_at(subscription.cursor, self.window(), self.numbering)
+        await self._serve(_Connection(websocket, subscription, jetstream_v1.encode, start))
+
+    async def subscribe_events(self, websocket: WebSocket) -> None:
+        """Version 2, likewise."""
+        try:
+            connection = self._open(websocket)
         except XrpcError as error:
             await websocket.send_denial_response(error.response())
             return
+        await self._serve(connection)
+
+    def _open(self, websocket: WebSocket) -> _Connection:
+        subscription = jetstream_v2.parse_subscription(_parameters(websocket))
+        wanted = subscription.dictionary_id
+        compressor = None if wanted is None else self.dictionaries.require(wanted).compressor()
+        start = start_at(subscription.cursor, self.window(), self.numbering)
+        if start.notice == "too_old":
+            floor = self.numbering.seq(start.time_us)
+            raise jetstream_v2.cursor_too_old(subscription.cursor, floor)
+        return _Connection(
+            websocket,
+            subscription,
+            jetstream_v2.encode,
+            start,
+            notice=jetstream_v2.encode_notice(start, subscription.cursor, self.numbering),
+            compressor=compressor,
+            has_error_frames=True,
+        )
+
+    async def _serve(self, connection: _Connection) -> None:
         # Settled before the client knows that it is connected: what happens from then on is live.
-        start = _Start(self.start_us(subscription.cursor), self.traffic.drops(self.service))
+        drops, too_slow = self._traffic.drops(self._service), self._too_slow
         news = asyncio.Event()
         loop = asyncio.get_running_loop()
-        unsubscribe = self.log.subscribe(lambda: loop.call_soon_threadsafe(news.set))
+        unsubscribe = self._log.subscribe(lambda: loop.call_soon_threadsafe(news.set))
         try:
-            await websocket.accept()
+            await connection.websocket.accept(subprotocol=_subprotocol(connection))
             tasks = [
-                asyncio.create_task(self._send(websocket, subscription, start, news)),
-                asyncio.create_task(_until_gone(websocket)),
+                asyncio.create_task(self._send(connection, news, drops, too_slow)),
+                asyncio.create_task(_read(connection)),
             ]
             _, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in running:
@@ -152,57 +195,94 @@ class JetstreamHost:
         finally:
             unsubscribe()
 
-    def render(self, entry: LogEntry) -> bytes:
-        """The text that is sent for an event."""
-        if entry.event is None:
-            return (entry.frame or "").encode()
-        event: dict[str, Any] = {**entry.event, "time_us": entry.time_us + self.clock_skew_us}
-        if self.sequence_numbers:
-            event["cursor"] = entry.time_us - SEQUENCE_EPOCH_US + self.clock_skew_us
-        return msgspec.json.encode(event)
-
-    def start_us(self, cursor: int | None) -> int:
-        """The time in the log at which a cursor starts; it is inclusive.
-
-        None and the future mean the live tip. A cursor older than the log starts at its beginning.
-        """
-        tip = self.log.newest_us + 1
-        if cursor is None:
-            return tip
-        host_us = cursor if cursor >= FIRST_TIME_CURSOR else cursor + SEQUENCE_EPOCH_US
-        return min(host_us - self.clock_skew_us, tip)
-
     async def _send(
-        self, websocket: WebSocket, subscription: Subscription, start: _Start, news: asyncio.Event
+        self, connection: _Connection, news: asyncio.Event, drops: int, too_slow: int
     ) -> None:
-        next_us = start.time_us
+        next_us = connection.start.time_us
+        is_announced = False
         while True:
             # Cleared first: what is added from here on sets it again, so that nothing is missed.
             news.clear()
-            if self.traffic.drops(self.service) != start.drops:
-                await websocket.close(_SERVICE_RESTART)
+            if self._traffic.drops(self._service) != drops:
+                await connection.websocket.close(_GOING_AWAY)
                 return
-            entries = self.log.since(next_us, _PAGE)
+            if self._too_slow != too_slow:
+                await self._drop_slow(connection, next_us)
+                return
+            if self._is_stalled:
+                await news.wait()
+                continue
+            if connection.notice is not None and not is_announced:
+                await connection.send(connection.notice)
+            is_announced = True
+            entries = self._log.since(next_us, _PAGE)
             for entry in entries:
-                await self._send_one(websocket, subscription, entry)
+                await self._send_one(connection, entry)
                 next_us = entry.time_us + 1
             if not entries:
                 await news.wait()
 
-    async def _send_one(
-        self, websocket: WebSocket, subscription: Subscription, entry: LogEntry
-    ) -> None:
-        if not subscription.wants(entry):
+    async def _send_one(self, connection: _Connection, entry: LogEntry) -> None:
+        if isinstance(entry.frame, bytes):
+            await connection.websocket.send_bytes(entry.frame)
             return
-        text = self.render(entry)
-        if subscription.max_bytes and len(text) > subscription.max_bytes:
+        if entry.frame is not None:
+            await connection.send(entry.frame.encode())
             return
-        await websocket.send_text(text.decode())
+        if not connection.subscription.wants(entry):
+            return
+        frame = connection.encode(entry, self.numbering)
+        most = connection.subscription.max_bytes
+        if frame is not None and not (most and len(frame) > most):
+            await connection.send(frame)
+
+    async def _drop_slow(self, connection: _Connection, next_us: int) -> None:
+        if connection.has_error_frames:
+            cursor = self.numbering.seq(next_us)
+            text = f"reading below the floor rate; reconnect with cursor={cursor}"
+            await connection.send(jetstream_v2.encode_error("ConsumerTooSlow", text))
+        await connection.websocket.close()
+
+    async def _dictionary(self, request: Request) -> Response:
+        dictionary = self.dictionaries.find(request.query_params.get("id"))
+        return Response(
+            dictionary.data,
+            media_type="application/octet-stream",
+            headers={
+                "etag": f'"zstd-dict-{dictionary.id}"',
+                "cache-control": "public, max-age=31536000, immutable",
+                "x-zstd-dictionary-id": str(dictionary.id),
+            },
+        )
 
 
-async def _until_gone(websocket: WebSocket) -> None:
+def _parameters(websocket: WebSocket) -> dict[str, list[str]]:
+    named: dict[str, list[str]] = {}
+    for name, value in websocket.query_params.multi_items():
+        named.setdefault(name, []).append(value)
+    return named
+
+
+def _subprotocol(connection: _Connection) -> str | None:
+    """What is agreed upon, if the client names what the wire speaks anyway."""
+    offered = connection.websocket.scope.get("subprotocols", [])
+    speaks = connection.has_error_frames and jetstream_v2.SUBPROTOCOL in offered
+    return jetstream_v2.SUBPROTOCOL if speaks else None
+
+
+async def _read(connection: _Connection) -> None:
+    """Wait until the client leaves. It has nothing to say; version 2 does not even let it."""
     try:
         while True:
-            await websocket.receive_text()
-    except (WebSocketDisconnect, KeyError):
-        return  # a binary message has no text; real hosts close on it too
+            message = await connection.websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if connection.has_error_frames:
+                await connection.websocket.close(_POLICY_VIOLATION)
+                return
+    except WebSocketDisconnect:
+        return
+
+
+async def _unknown_method(request: Request) -> Response:
+    raise XrpcError(501, "MethodNotImplemented", f"no method {request.path_params['nsid']}")

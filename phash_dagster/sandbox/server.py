@@ -7,15 +7,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from phash_dagster.clock import Clock, utc_now
 from phash_dagster.sandbox.cdn import cdn_app
 from phash_dagster.sandbox.jetstream import JetstreamHost
+from phash_dagster.sandbox.jetstream_position import Numbering
+from phash_dagster.sandbox.jetstream_v2 import NSID
 from phash_dagster.sandbox.ozone import ozone_app
 from phash_dagster.sandbox.pds import pds_app
 from phash_dagster.sandbox.plc import plc_app
@@ -36,8 +41,9 @@ class SandboxError(RuntimeError):
 class Sandbox:
     """A small AT Protocol network on loopback.
 
-    Jetstream (two hosts), CDN, PDS, PLC directory and Ozone, at ports that the operating system
-    chooses and that stay the same over a stop and a new start. Script it through `world`.
+    Jetstream (two hosts), CDN, PDS, PLC directory and Ozone, at three ports that the operating
+    system chooses and that stay the same over a stop and a new start. Script it through `world`;
+    `jetstream` and `jetstream_fallback` misbehave when they are told to.
 
     Args:
         seed: Decides the DIDs and passwords.
@@ -51,7 +57,15 @@ class Sandbox:
 
     def __init__(self, *, seed: int = 0, clock: Clock = utc_now) -> None:
         self.world = World(seed=seed, clock=clock)
-        self._ports = (0, 0)
+        events, traffic = self.world.events, self.world.traffic
+        self.jetstream = JetstreamHost(events, traffic)
+        self.jetstream_fallback = JetstreamHost(
+            events,
+            traffic,
+            "jetstream_fallback",
+            numbering=Numbering(clock_skew_us=FALLBACK_CLOCK_SKEW_US),
+        )
+        self._ports = (0, 0, 0)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._sockets: list[socket.socket] = []
@@ -65,11 +79,13 @@ class Sandbox:
         if self._thread is not None:
             raise SandboxError("the sandbox is running already: stop it first")
         self._sockets = [_listen(port) for port in self._ports]
-        self._ports = (self._sockets[0].getsockname()[1], self._sockets[1].getsockname()[1])
-        self.world.origin = self.origin
+        first, second, pds = (listening.getsockname()[1] for listening in self._sockets)
+        self._ports = (first, second, pds)
+        self.world.origin, self.world.pds_url = self.origin, self.pds_url
         server = uvicorn.Server(
             uvicorn.Config(
-                _application(self.world),
+                self._application(),
+                ws=_Protocol,
                 loop="asyncio",
                 log_config=None,
                 log_level="critical",
@@ -120,7 +136,7 @@ class Sandbox:
 
     @property
     def origin(self) -> str:
-        """Address of the server; the services are below it."""
+        """Address of the server; most services are below it."""
         return f"http://{HOST}:{self._ports[0]}"
 
     @property
@@ -134,6 +150,16 @@ class Sandbox:
         return f"ws://{HOST}:{self._ports[1]}/jetstream-fallback/subscribe"
 
     @property
+    def jetstream_v2_url(self) -> str:
+        """Version 2 of the wire at the first host."""
+        return f"ws://{HOST}:{self._ports[0]}/xrpc/{NSID}"
+
+    @property
+    def jetstream_fallback_v2_url(self) -> str:
+        """Version 2 of the wire at the second host."""
+        return f"ws://{HOST}:{self._ports[1]}/xrpc/{NSID}"
+
+    @property
     def cdn_url(self) -> str:
         """Address of the CDN."""
         return f"{self.origin}/cdn"
@@ -145,8 +171,8 @@ class Sandbox:
 
     @property
     def pds_url(self) -> str:
-        """Address of the PDS, through which Ozone is reached."""
-        return f"{self.origin}/pds"
+        """Address of the PDS, through which Ozone is reached; an origin, as every PDS has."""
+        return f"http://{HOST}:{self._ports[2]}"
 
     @property
     def ozone_url(self) -> str:
@@ -171,6 +197,50 @@ class Sandbox:
             "ALLOW_PRIVATE_NETWORK": "true",
         }
 
+    def _application(self) -> Starlette:
+        world = self.world
+        pds = pds_app(world)
+        services: dict[Service, ASGIApp] = {
+            "jetstream": self.jetstream.app(),
+            "jetstream_fallback": self.jetstream_fallback.app(),
+            "cdn": cdn_app(world),
+            "pds": pds,
+            "plc": plc_app(world),
+            "ozone": ozone_app(world),
+        }
+        monitored = {name: Monitored(app, name, world.traffic) for name, app in services.items()}
+        # The PDS has its port alone: the pipeline takes none that a DID document names with a path.
+        routes: list[BaseRoute] = [
+            Mount(f"/{name.replace('_', '-')}", app=app)
+            for name, app in monitored.items()
+            if name != "pds"
+        ]
+        with_port: tuple[Service, ...] = ("jetstream", "jetstream_fallback", "pds")
+
+        async def xrpc(scope: Scope, receive: Receive, send: Send) -> None:
+            """XRPC methods have no other path than theirs, so each host has a port for them."""
+            app = monitored[with_port[self._ports.index(scope["server"][1])]]
+            await app(scope, receive, send)
+
+        routes.append(Mount("", app=xrpc))
+
+        @asynccontextmanager
+        async def lifespan(app: Starlette) -> AsyncIterator[None]:
+            # Mounted applications are not started by the one that mounts them.
+            async with pds.router.lifespan_context(app):
+                yield
+
+        return Starlette(routes=routes, lifespan=lifespan)
+
+
+class _Protocol(WebSocketsSansIOProtocol):
+    """As uvicorn speaks it, but for version 2 of Jetstream, which knows no permessage-deflate."""
+
+    def handle_connect(self, event: Request) -> None:
+        if urlsplit(event.path).path.endswith(NSID):
+            self.conn.available_extensions = []
+        super().handle_connect(event)
+
 
 def _listen(port: int) -> socket.socket:
     # With the protocol named, asyncio turns off the delay that else costs 40 ms a request.
@@ -178,31 +248,3 @@ def _listen(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((HOST, port))
     return listening
-
-
-def _application(world: World) -> Starlette:
-    traffic = world.traffic
-    first = JetstreamHost(world.events, traffic)
-    second = JetstreamHost(
-        world.events, traffic, "jetstream_fallback", clock_skew_us=FALLBACK_CLOCK_SKEW_US
-    )
-    pds = pds_app(world)
-    services: dict[Service, tuple[str, ASGIApp]] = {
-        "jetstream": ("/jetstream", first.app()),
-        "jetstream_fallback": ("/jetstream-fallback", second.app()),
-        "cdn": ("/cdn", cdn_app(world)),
-        "pds": ("/pds", pds),
-        "plc": ("/plc", plc_app(world)),
-        "ozone": ("/ozone", ozone_app(world)),
-    }
-    routes: list[BaseRoute] = [
-        Mount(path, app=Monitored(app, name, traffic)) for name, (path, app) in services.items()
-    ]
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        # Mounted applications are not started by the one that mounts them.
-        async with pds.router.lifespan_context(app):
-            yield
-
-    return Starlette(routes=routes, lifespan=lifespan)

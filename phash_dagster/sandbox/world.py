@@ -42,7 +42,8 @@ class Post:
 class World:
     """Everything that the services of one network share. Thread-safe.
 
-    `origin` is the address of the server, set once it is known; DID documents name it. What is
+    `origin` is the address of the server and `pds_url` that of the PDS, which DID documents name;
+    both are set once they are known. What is
     done without a time (`at`) happens now; with one, it is in the past for who reads from then.
 
     Args:
@@ -51,7 +52,7 @@ class World:
     """
 
     def __init__(self, *, seed: int = 0, clock: Clock = utc_now) -> None:
-        self.origin = "http://127.0.0.1:0"
+        self.origin = self.pds_url = "http://127.0.0.1:0"
         self._seed = seed
         self.clock = clock
         self._lock = threading.Lock()
@@ -70,11 +71,6 @@ class World:
         )
         self.automod = self.create_account("automod.test")
         self.moderation.set_role(self.automod.did, "moderator")
-
-    @property
-    def pds_url(self) -> str:
-        """Address of the PDS."""
-        return f"{self.origin}/pds"
 
     @property
     def labeler_endpoint(self) -> str:
@@ -105,6 +101,10 @@ class World:
         self.repositories.set_status(did, active=active, status=status)
         reason = {} if status is None else {"status": status}
         self._announce("account", did, at, active=active, **reason)
+
+    def announce_sync(self, account: Account, *, at: datetime | None = None) -> None:
+        """Say that an account's repository has to be read anew; version 1 of the wire does not."""
+        self._announce("sync", account.did, at, rev=self._new_rkey(at), blocks={"$bytes": ""})
 
     def upload(self, account: Account, data: bytes, *, mime_type: str | None = None) -> str:
         """Store a blob and return its CID."""
@@ -174,8 +174,12 @@ class World:
         bare = {name: value for name, value in event.items() if name not in ("time_us", "cursor")}
         return self.events.append(bare, event.get("time_us"))
 
-    def publish_raw(self, frame: str) -> LogEntry:
-        """Send a frame as it is to every client of Jetstream, whatever it asked for."""
+    def publish_raw(self, frame: str | bytes) -> LogEntry:
+        """Send a frame as it is to every client of Jetstream, whatever it asked for.
+
+        Text is compressed for clients that asked for compression; bytes are not, and so are
+        garbage to everyone.
+        """
         return self.events.append_frame(frame)
 
     def fail_next(self, service: Service, count: int = 1, failure: Failure | None = None) -> None:

@@ -75,6 +75,18 @@ def test_what_leaves_the_window_is_forgotten() -> None:
     assert _times(log) == [NOON_US + 3, NOON_US + 4]
 
 
+def test_what_is_forgotten_was_there() -> None:
+    log = _log()
+    log.append({}, NOON_US)
+
+    assert not log.has_before(NOON_US)
+    log.forget_before(NOON_US)
+    assert not log.has_before(NOON_US)
+    log.forget_before(NOON_US + 1)
+    assert log.has_before(NOON_US)
+    assert log.forgotten_us == NOON_US + 1
+
+
 def test_listeners_hear_of_each_event_until_they_leave() -> None:
     log, heard = _log(), []
     leave = log.subscribe(lambda: heard.append(len(log)))

@@ -3,13 +3,15 @@
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from phash_dagster.jetstream.events import decode_event
+from phash_dagster.jetstream import decode_event
 from phash_dagster.sandbox import Failure, Sandbox
-from phash_dagster.sandbox.jetstream import Subscription, parse_subscription
+from phash_dagster.sandbox.identifiers import microseconds
+from phash_dagster.sandbox.jetstream_v1 import Subscription, parse_subscription
 from phash_dagster.sandbox.records import LIKE, POST
 from phash_dagster.sandbox.xrpc import XrpcError
 from tests.sandbox.wire import kinds_of, next_event, open_stream, read
@@ -74,6 +76,13 @@ def test_times_and_sequence_numbers_rise_together(sandbox: Sandbox) -> None:
     assert all(event["cursor"] < 10**15 <= event["time_us"] for event in events)
 
 
+def test_this_version_says_nothing_of_syncs(sandbox: Sandbox) -> None:
+    author = sandbox.world.create_account("author.test")
+    sandbox.world.announce_sync(author)
+
+    assert "sync" not in kinds_of(read(sandbox, ("wantedDids", author.did)))
+
+
 def test_a_raw_frame_reaches_everyone_as_it_is(sandbox: Sandbox) -> None:
     with open_stream(sandbox.jetstream_url, [("wantedCollections", POST)]) as connection:
         sandbox.world.publish_raw('{"not": json')
@@ -83,7 +92,8 @@ def test_a_raw_frame_reaches_everyone_as_it_is(sandbox: Sandbox) -> None:
 
 def test_events_of_another_source_are_served_as_they_came(sandbox: Sandbox) -> None:
     commit = {"rev": "3k", "operation": "delete", "collection": POST, "rkey": "3k"}
-    event = {"did": "did:plc:x", "time_us": 1_795_000_000_000_000, "kind": "commit"}
+    hour_ago = microseconds(datetime.now(UTC) - timedelta(hours=1))
+    event = {"did": "did:plc:x", "time_us": hour_ago, "kind": "commit"}
 
     sandbox.world.push_event({**event, "commit": commit})
 
@@ -149,16 +159,24 @@ def test_a_bad_parameter_is_refused_before_the_upgrade(
     ):
         pass
 
-    assert caught.value.response.status_code == 400
+    response = caught.value.response
+    assert response.status_code == 400
+    assert response.headers["content-type"].startswith("text/plain")
 
 
 def test_parameters_of_other_hosts_are_ignored() -> None:
-    assert parse_subscription([("compress", "false"), ("requireHello", "false")]) == Subscription()
+    others = {"compress": ["false"], "requireHello": ["false"], "kinds": ["likes"]}
+    assert parse_subscription(others) == Subscription()
+
+
+@pytest.mark.parametrize("value", ["-1", "many", "99999999999"])
+def test_a_size_limit_that_is_none_is_no_limit(value: str) -> None:
+    assert parse_subscription({"maxMessageSizeBytes": [value]}).max_bytes == 0
 
 
 def test_too_many_collections_are_refused() -> None:
     with pytest.raises(XrpcError, match="too many"):
-        parse_subscription([("wantedCollections", f"app.example.n{n}") for n in range(101)])
+        parse_subscription({"wantedCollections": [f"app.example.n{n}" for n in range(101)]})
 
 
 # Connections

@@ -8,7 +8,8 @@ import pytest
 
 from phash_dagster.sandbox import Sandbox
 from phash_dagster.sandbox.identifiers import microseconds
-from phash_dagster.sandbox.jetstream import JetstreamHost
+from phash_dagster.sandbox.jetstream_position import Numbering
+from phash_dagster.sandbox.jetstream_v1 import encode
 from phash_dagster.sandbox.records import POST
 from phash_dagster.sandbox.server import FALLBACK_CLOCK_SKEW_US
 from phash_dagster.sandbox.world import World
@@ -109,7 +110,28 @@ def test_two_hosts_have_clocks_and_numbers_of_their_own(sandbox: Sandbox) -> Non
 
 
 def test_a_host_of_version_1_has_no_sequence_numbers() -> None:
-    world = World()
-    host = JetstreamHost(world.events, world.traffic, sequence_numbers=False)
+    frame = encode(World().events.since(0, 1)[0], Numbering(sequence_numbers=False))
 
-    assert "cursor" not in json.loads(host.render(world.events.since(0, 1)[0]))
+    assert frame is not None
+    assert "cursor" not in json.loads(frame)
+
+
+def test_a_cursor_older_than_a_day_and_a_half_starts_there(sandbox: Sandbox) -> None:
+    author = sandbox.world.create_account("author.test")
+    times = [datetime.now(UTC) - timedelta(hours=hours) for hours in (37, 35)]
+    gone, kept = (sandbox.world.publish_post(author, at=moment) for moment in times)
+
+    found = [event["commit"]["cid"] for event in read(sandbox, ("wantedDids", author.did))[:1]]
+
+    assert found == [kept.cid]
+    assert gone.cid not in found
+
+
+def test_an_imported_time_is_shown_but_is_no_position(sandbox: Sandbox) -> None:
+    commit = {"rev": "3k", "operation": "delete", "collection": POST, "rkey": "3k"}
+    event = {"did": "did:plc:x", "kind": "commit", "commit": commit}
+    witnessed = sandbox.world.events.append(event, shown_us=1_700_000_000_000_000)
+
+    [found] = read(sandbox, ("cursor", witnessed.time_us))
+
+    assert found["time_us"] == 1_700_000_000_000_000

@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from phash_dagster.hashing import AverageHash, hamming_distance
-from phash_dagster.jetstream.events import decode_event
+from phash_dagster.jetstream import decode_event
 from phash_dagster.rules.model import Rule
 from phash_dagster.sandbox import World
 from phash_dagster.sandbox.cdn import render
-from phash_dagster.sandbox.jetstream import JetstreamHost
+from phash_dagster.sandbox.jetstream_position import Numbering
+from phash_dagster.sandbox.jetstream_v1 import encode
 from phash_dagster.sandbox.records import POST
 from phash_dagster.sandbox.scenario import DEFAULT_POSTS, Scenario, ScenarioRule
 from phash_dagster.sandbox.scenario_plan import plan
@@ -36,9 +37,10 @@ def scenario(world: World) -> Scenario:
 @pytest.fixture(scope="module")
 def rows(scenario: Scenario, world: World) -> list[ImagePost]:
     """What the pipeline reads of it."""
-    host = JetstreamHost(world.events, world.traffic)
     frames = [
-        host.render(entry) for entry in world.events.since(0, 10_000) if entry.event is not None
+        frame
+        for entry in world.events.since(0, 10_000)
+        if (frame := encode(entry, Numbering())) is not None
     ]
     wanted = frozenset({POST})
     return [row for frame in frames for row in decode_event(frame, host="h", wanted=wanted).rows]

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from phash_dagster.sandbox import Sandbox
@@ -38,6 +40,27 @@ def read(
         sandbox.world.publish_raw(end)
         frames = iter(lambda: connection.recv(timeout=PATIENCE_SECONDS), end)
         return [json.loads(frame) for frame in frames if not str(frame).startswith(END)]
+
+
+def read_v2(
+    sandbox: Sandbox, *parameters: tuple[str, str | int], url: str | None = None
+) -> list[Json]:
+    """The messages of version 2, from the beginning of the log on, or from the cursor given."""
+    frames = read(sandbox, *parameters, url=url or sandbox.jetstream_v2_url)
+    assert {frame["$type"] for frame in frames} <= {"message"}
+    return [frame["payload"] for frame in frames]
+
+
+def refusal(url: str, *parameters: tuple[str, str | int]) -> tuple[int, Json]:
+    """The status and the error that a connection is refused with."""
+    with (
+        pytest.raises(InvalidStatus) as caught,
+        open_stream(url, list(parameters)),
+    ):
+        pass
+    response = caught.value.response
+    assert response.headers["content-type"] == "application/json"
+    return response.status_code, json.loads(response.body)
 
 
 def kinds_of(events: list[Json]) -> list[str]:

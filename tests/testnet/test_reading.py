@@ -7,7 +7,7 @@ from websockets.sync.client import connect
 
 from phash_dagster.images.fetch import open_fetcher
 from phash_dagster.images.model import FetchedImage, ImageReference, ImageRejected, Outcome
-from phash_dagster.jetstream.events import Event, decode_event
+from phash_dagster.jetstream import Event, decode_event
 from phash_dagster.sandbox import Sandbox
 from phash_dagster.settings import settings_from
 from tests.testnet.relay import FirehoseRelay
@@ -67,7 +67,7 @@ def test_an_image_comes_from_the_pds_that_the_authors_did_document_names(
 ) -> None:
     author = testnet.create_author()
     post = testnet.create_post(author, [testnet.upload_blob(author, jpeg, "image/jpeg")])
-    assert fetch(testnet, author.did, post.blob_cids[0]) == FetchedImage(jpeg, "pds")
+    assert fetch(testnet, author.did, post.blob_cids[0]) == FetchedImage(jpeg, "pds", "original")
 
 
 def test_an_image_of_a_deleted_account_is_not_found(testnet: Testnet, jpeg: bytes) -> None:

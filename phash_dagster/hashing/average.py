@@ -22,7 +22,8 @@ from phash_dagster.hashing.lanczos import (
     resize_exactly,
     resize_fast,
 )
-from phash_dagster.hashing.pixels import plain_pixels
+from phash_dagster.hashing.pixels import plain_pixels, require_pixels
+from phash_dagster.hashing.quality import Bits, structure
 
 LumaVariant = Literal["float", "integer"]
 """How colours become grey.
@@ -41,7 +42,6 @@ _LUMA: Final[dict[LumaVariant, tuple[float, float, float, float]]] = {
 
 Levels = NDArray[np.int64]
 """The 8x8 resized grey values, 0 to 255."""
-Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,7 @@ class AverageHash:
         Raises:
             ValueError: The image has no pixels, or a mode that `plain_pixels` does not take.
         """
-        if not image.width or not image.height:
-            raise ValueError(f"an image of {image.width} x {image.height} pixels has no hash")
+        require_pixels(image)
         levels, bits = _levels_and_bits(_luma(plain_pixels(image), self.variant))
         packed = np.packbits(bits, bitorder="little").tobytes()
         return HashValue(int.from_bytes(packed, "big"), _quality(levels, bits))
@@ -118,22 +117,15 @@ def _bits(levels: Levels, mean_of: Levels) -> Bits:
 
 
 _FULL_CONTRAST = 10.0
-_FULL_CHANGES = 8
 
 
 def _quality(levels: Levels, bits: Bits) -> int:
     """How much the hash says about the image: 100 * contrast * structure, rounded.
 
     *contrast* is the mean absolute deviation of the 64 levels from their mean, over 10 grey
-    levels, at most 1: below, noise and re-encoding move cells across the mean. *structure* is the
-    number of bit changes between neighbouring cells, over 8, at most 1, in the direction (along
-    rows, along columns) that has fewer: upright stripes, splits and gradients have none in one
-    direction and share their hash with many unrelated images. Slanted ones are not recognised.
+    levels, at most 1: below, noise and re-encoding move cells across the mean. *structure* is that
+    of the bits, see `quality.structure`: stripes, splits and gradients share their hash with many
+    unrelated images.
     """
     deviation = float(np.abs(levels - levels.mean()).mean())
-    changes = min(
-        np.count_nonzero(bits[:, 1:] != bits[:, :-1]), np.count_nonzero(bits[1:] != bits[:-1])
-    )
-    contrast = min(1.0, deviation / _FULL_CONTRAST)
-    structure = min(1.0, changes / _FULL_CHANGES)
-    return round(100 * contrast * structure)
+    return round(100 * min(1.0, deviation / _FULL_CONTRAST) * structure(bits))

@@ -8,6 +8,10 @@ from PIL import __version__ as pillow_version
 from PIL.Image import Image
 
 
+class AlgorithmUnavailableError(ValueError):
+    """A known algorithm cannot be used here; says what to install."""
+
+
 @dataclass(frozen=True)
 class HashValue:
     """The perceptual hash of one image.
@@ -26,7 +30,8 @@ class HashAlgorithm(Protocol):
     """A perceptual hash: similar images get values at a small Hamming distance.
 
     Implementations are called from several threads at once. `version` changes whenever the same
-    pixels could give another value.
+    pixels could give another value: it names the version of the arithmetic, and those of the
+    packages that do it.
     """
 
     @property
@@ -35,20 +40,21 @@ class HashAlgorithm(Protocol):
 
     @property
     def bits(self) -> int:
-        """Width of the values."""
+        """Width of the values: a multiple of 4 up to 64, or 128, 192 or 256."""
 
     @property
     def version(self) -> str:
-        """Version of the arithmetic."""
+        """Version of the arithmetic and of the packages behind it, e.g. `1/imagehash-4.3.2`."""
 
     def hash(self, image: Image) -> HashValue:
         """The hash of a decoded image, in any mode that `plain_pixels` takes."""
 
 
 def hasher_version(algorithm: HashAlgorithm) -> str:
-    """Everything that decides a hash besides the file, e.g. `average-1/pillow-13.0.0`.
+    """What decides a hash besides the file, e.g. `perceptual-1/imagehash-4.3.2/pillow-13.0.0`.
 
-    The decoder counts: two versions of it may round the pixels of the same JPEG differently.
+    The decoder counts: two versions of it may round the pixels of the same JPEG differently. The
+    libraries within Pillow are not named; the golden images tell if one of them moves a hash.
     """
     return f"{algorithm.name}-{algorithm.version}/pillow-{pillow_version}"
 

@@ -35,6 +35,16 @@ def plain_pixels(image: Image.Image) -> Image.Image:
     raise ValueError(f"images of mode {mode} cannot be hashed; convert to L or RGB first")
 
 
+def require_pixels(image: Image.Image) -> None:
+    """Refuse what has no hash.
+
+    Raises:
+        ValueError: The image has no pixels.
+    """
+    if not image.width or not image.height:
+        raise ValueError(f"an image of {image.width} x {image.height} pixels has no hash")
+
+
 def _high_bytes(image: Image.Image) -> Image.Image:
     values = np.asarray(image).clip(0, 65_535).astype(np.uint32)
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))

@@ -1,7 +1,19 @@
 """Turns bytes of strangers into pixels, or says why not.
 
 The conventions are those of the Rust `image` library, since hashes must agree with it: the first
-frame of an animation, EXIF orientation and colour profiles ignored, alpha dropped.
+frame of an animation, EXIF orientation and colour profiles ignored, alpha dropped. Where the two
+part ways, since Pillow decodes and not Rust:
+
+- A JPEG that is cut, or lacks only its end marker, is `corrupt`. Rust fills up what is missing and
+  hashes that, which is a guess.
+- A PNG whose checksum of the compressed pixels is wrong, or that lacks its end marker, is decoded
+  if the pixels themselves are all there (zlib has a checksum of its own). Rust refuses it.
+- AVIF is decoded if this Pillow carries it, else `unsupported`; Rust built without it refuses.
+- JPEGs with halved colours round differently in 2 % of hashes, nearly always by one bit; so does a
+  JPEG in RGB. 16-bit RGB is cut to its upper 8 bits, not rounded.
+
+Damage within the compressed data of a JPEG can be told neither by Pillow nor by Rust: what a
+browser shows is hashed.
 """
 
 from dataclasses import dataclass
@@ -42,6 +54,13 @@ MAX_JPEG_PASSES: Final = 100
 """Scans of a JPEG as large as `max_pixels`; a smaller one may have more. Honest files have about
 10, but a scan costs its sender only some 40 bytes and the decoder a pass over all pixels."""
 
+MAX_EXIF_PARTS: Final = 100
+"""EXIF segments of a JPEG; honest files have one or two. Pillow puts each behind all before it, so
+a file of many small ones behind a large one would keep a processor busy for an hour."""
+
+MAX_PPM_COMMENTS: Final = 1000
+"""Comments of a PPM as text; files from programs have one."""
+
 MAX_SLOW_PIXELS: Final = 1_000_000
 """Pixels allowed in rare encodings that Pillow decodes in Python: run-length BMP, PPM of
 other than 8 bits or as text."""
@@ -61,9 +80,13 @@ def decode(data: bytes, limits: DecodeLimits) -> DecodedImage:
     if len(data) > limits.max_bytes:
         raise _too_large(f"more than the {limits.max_bytes} bytes allowed")
     decoder = _decoder_for(data)
+    if decoder == "JPEG" and data.count(b"Exif\0\0") > MAX_EXIF_PARTS:
+        raise _too_large(f"JPEG with more than {MAX_EXIF_PARTS} EXIF segments")
     try:
         with Image.open(BytesIO(data), formats=[decoder]) as image:
             _check_size(image, limits)
+            if any(tile.codec_name == "ppm_plain" for tile in image.tile):
+                _check_comments(data)
             if decoder == "JPEG":
                 _check_scans(image, data, limits)
             return _first_frame(image)
@@ -101,6 +124,12 @@ def _check_size(image: ImageFile.ImageFile, limits: DecodeLimits) -> None:
     in_python = any(tile.codec_name in Image.DECODERS for tile in image.tile)
     if in_python and width * height > MAX_SLOW_PIXELS:
         raise _too_large(f"{size}; allowed are {MAX_SLOW_PIXELS} in this rare encoding")
+
+
+def _check_comments(data: bytes) -> None:
+    # Pillow takes them out one by one, and copies up to a megabyte for each.
+    if data.count(b"#") > MAX_PPM_COMMENTS:
+        raise _too_large(f"PPM with more than {MAX_PPM_COMMENTS} comments")
 
 
 def _check_scans(image: ImageFile.ImageFile, data: bytes, limits: DecodeLimits) -> None:

@@ -16,7 +16,8 @@ class Signature:
 SUPPORTED: Final = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 """Formats that are decoded; a multi-picture JPEG (MPO) counts as JPEG."""
 
-_HEAD_BYTES = 1024
+HEAD_BYTES: Final = 1024
+"""What is looked at of a file; the rest does not matter."""
 
 # First match wins.
 _SIGNATURES: Final[tuple[tuple[re.Pattern[bytes], Signature], ...]] = tuple(
@@ -52,7 +53,7 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
 
 def signature(data: bytes) -> Signature:
     """What the file is by its first bytes; `format` is None for all that is not decoded."""
-    head = data[:_HEAD_BYTES].removeprefix(b"\xef\xbb\xbf")
+    head = data[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf")
     for pattern, found in _SIGNATURES:
         if pattern.match(head):
             return _iso_media(head) if head[4:8] == b"ftyp" else found

@@ -1,5 +1,6 @@
 """The one factory of HTTP clients, so that every request has the same manners and bounds."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -15,6 +16,8 @@ USER_AGENT: Final = f"phash-dagster/{version('phash-dagster')}"
 
 _CONNECT_SECONDS: Final = 5.0
 _KEEP_ALIVE_SECONDS: Final = 30.0
+_STRANGERS_KEPT_ALIVE: Final = 8
+"""Idle connections to hosts of strangers; more of them make each request dearer."""
 _EPOCH_FROM: Final = 1_000_000_000
 """A `ratelimit-reset` from here up is a time in unix seconds, below it a number of seconds."""
 
@@ -24,7 +27,7 @@ def client(settings: Settings) -> httpx.Client:
 
     Follows no redirects, keeps no cookies and ignores proxy variables of the environment.
     """
-    return httpx.Client(**_common(settings), limits=_limits(settings))
+    return httpx.Client(**_common(settings))
 
 
 def async_client(
@@ -36,14 +39,111 @@ def async_client(
     `blocked`, unless `ALLOW_PRIVATE_NETWORK` is set. Neither follows redirects, keeps cookies or
     reads proxy variables of the environment.
     """
-    limits = _limits(settings)
+    tls = httpx.create_ssl_context(trust_env=False)
+    limits = httpx.Limits(max_connections=1, keepalive_expiry=_KEEP_ALIVE_SECONDS)
     if not guarded:
-        return httpx.AsyncClient(**_common(settings), limits=limits)
+        transport = SpreadTransport(lambda: httpx.AsyncHTTPTransport(verify=tls, limits=limits))
+        return httpx.AsyncClient(**_common(settings), transport=transport)
     allow_private = settings.allow_private_network
     backend = GuardedBackend(allow_private=allow_private, resolver=resolver)
-    tls = httpx.create_ssl_context(trust_env=False)
-    transport = GuardedTransport(limits, backend, tls, allow_private=allow_private)
+    transport = SpreadTransport(
+        lambda: GuardedTransport(limits, backend, tls, allow_private=allow_private),
+        most_idle=_STRANGERS_KEPT_ALIVE,
+    )
     return httpx.AsyncClient(**_common(settings), transport=transport)
+
+
+class SpreadTransport(httpx.AsyncBaseTransport):
+    """Sends requests over many connections, each in a transport of its own.
+
+    The pool of httpcore looks at every connection it holds, by system calls, whenever a request
+    begins or ends. With 32 connections to one CDN this took a third of all time besides decoding
+    (tests/benchmarks/images_pipeline.py). Nor does that pool survive requests that are cancelled,
+    as ours are when their time is up: now and then it takes such a connection for busy for ever,
+    and once all are, it answers no request. Here such a connection is closed, and its pool too.
+
+    `new` makes a transport of one connection. Of the connections without a request `most_idle` are
+    kept; None: all, for the few hosts that the operator named.
+    """
+
+    def __init__(
+        self, new: Callable[[], httpx.AsyncHTTPTransport], most_idle: int | None = None
+    ) -> None:
+        self._new = new
+        self._most_idle = most_idle
+        self._idle: list[tuple[bytes, httpx.AsyncHTTPTransport]] = []
+        self._busy: set[httpx.AsyncHTTPTransport] = set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send over the connection to this origin that was used last, or a new one."""
+        url = request.url
+        origin = b"%b://%b" % (url.raw_scheme, url.netloc)
+        transport = self._take(origin)
+        try:
+            response = await transport.handle_async_request(request)
+        except BaseException:
+            await self._drop(transport)
+            raise
+        if not isinstance(response.stream, httpx.AsyncByteStream):
+            raise TypeError("this httpx answers without a stream; use httpx 0.28")
+        response.stream = _ReportingStream(
+            response.stream,
+            on_close=lambda: self._keep(origin, transport),
+            on_failure=lambda: self._drop(transport),
+        )
+        return response
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for transport in (*self._busy, *(transport for _, transport in self._idle)):
+            await transport.aclose()
+
+    def _take(self, origin: bytes) -> httpx.AsyncHTTPTransport:
+        found = next((entry for entry in reversed(self._idle) if entry[0] == origin), None)
+        if found is None:
+            transport = self._new()
+        else:
+            self._idle.remove(found)
+            transport = found[1]
+        self._busy.add(transport)
+        return transport
+
+    async def _keep(self, origin: bytes, transport: httpx.AsyncHTTPTransport) -> None:
+        self._busy.discard(transport)
+        self._idle.append((origin, transport))
+        if self._most_idle is not None and len(self._idle) > self._most_idle:
+            _, oldest = self._idle.pop(0)
+            await oldest.aclose()
+
+    async def _drop(self, transport: httpx.AsyncHTTPTransport) -> None:
+        self._busy.discard(transport)
+        await transport.aclose()
+
+
+class _ReportingStream(httpx.AsyncByteStream):
+    """A response's body that reports when it is closed, or cannot be."""
+
+    def __init__(
+        self,
+        body: httpx.AsyncByteStream,
+        on_close: Callable[[], Awaitable[None]],
+        on_failure: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._body = body
+        self._on_close = on_close
+        self._on_failure = on_failure
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._body:
+            yield chunk
+
+    async def aclose(self) -> None:
+        try:
+            await self._body.aclose()
+        except BaseException:
+            await self._on_failure()
+            raise
+        await self._on_close()
 
 
 def retry_after_seconds(headers: httpx.Headers, now: datetime) -> float | None:
@@ -98,11 +198,3 @@ def _common(settings: Settings) -> _Common:
         "trust_env": False,
         "follow_redirects": False,
     }
-
-
-def _limits(settings: Settings) -> httpx.Limits:
-    return httpx.Limits(
-        max_connections=2 * settings.processing_concurrency,
-        max_keepalive_connections=settings.processing_concurrency,
-        keepalive_expiry=_KEEP_ALIVE_SECONDS,
-    )

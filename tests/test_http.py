@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -8,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phash_dagster.http import USER_AGENT, async_client, client, retry_after_seconds
+from phash_dagster.http import (
+    USER_AGENT,
+    SpreadTransport,
+    async_client,
+    client,
+    retry_after_seconds,
+)
 from phash_dagster.images.model import ImageRejected, Outcome
 from tests.images.hosts import NOW, answer, loopback, settings
 
@@ -115,3 +122,106 @@ def test_nonsense_in_the_headers_never_raises(retry_after: str, reset: str) -> N
     )
     wait = retry_after_seconds(headers, NOW)
     assert wait is None or wait >= 0
+
+
+async def keep_alive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers each request of a connection with the number of the connection's requests so far."""
+    number = 0
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            number += 1
+            body = str(number).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    writer.close()
+
+
+def test_requests_to_the_operators_hosts_use_their_connections_again() -> None:
+    async def run() -> list[str]:
+        server = await asyncio.start_server(keep_alive, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with server, async_client(settings(), guarded=False) as http:
+            one_by_one = [(await http.get(url)).text for _ in range(3)]
+            at_once = await asyncio.gather(*(http.get(url) for _ in range(3)))
+            return [*one_by_one, *sorted(each.text for each in at_once)]
+
+    assert asyncio.run(run()) == ["1", "2", "3", "1", "1", "4"]
+
+
+def test_a_connection_that_failed_does_not_stand_in_the_way_of_the_next_request() -> None:
+    async def run() -> str:
+        connections = 0
+
+        async def fail_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            if connections == 1:
+                writer.close()
+            else:
+                await keep_alive(reader, writer)
+
+        server = await asyncio.start_server(fail_first, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with server, async_client(settings(), guarded=False) as http:
+            with pytest.raises(httpx.TransportError):
+                await http.get(url)
+            return (await http.get(url)).text
+
+    assert asyncio.run(run()) == "1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guarded", [False, True])
+def test_requests_that_are_cancelled_at_any_moment_leave_no_connection_stuck(guarded: bool) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                await asyncio.sleep(0.002)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + bytes(100_000))
+                await writer.drain()
+        writer.close()
+
+    async def run() -> list[int]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        chosen = settings(allow_private_network=True, processing_concurrency=2)
+        async with server, async_client(chosen, guarded=guarded) as client:
+
+            async def cut_off(seconds: float) -> None:
+                with suppress(TimeoutError, httpx.TransportError):
+                    async with asyncio.timeout(seconds):
+                        await client.get(url)
+
+            for round_ in range(60):
+                times = (0.0003 * (round_ % 5 + number) for number in range(32))
+                await asyncio.gather(*(cut_off(seconds) for seconds in times))
+            answers = await asyncio.gather(*(client.get(url, timeout=5) for _ in range(32)))
+            return [answer.status_code for answer in answers]
+
+    assert asyncio.run(run()) == [200] * 32
+
+
+def test_of_idle_connections_to_strangers_only_some_are_kept() -> None:
+    opened: list[_Closing] = []
+
+    def new() -> httpx.AsyncHTTPTransport:
+        opened.append(_Closing())
+        return opened[-1]
+
+    async def run() -> list[bool]:
+        async with httpx.AsyncClient(transport=SpreadTransport(new, most_idle=2)) as client:
+            for number in (1, 2, 3, 2):
+                await client.get(f"http://host-{number}.example/")
+            return [transport.closed for transport in opened]
+
+    assert asyncio.run(run()) == [True, False, False]
+
+
+class _Closing(httpx.AsyncHTTPTransport):
+    closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=httpx.ByteStream(b""))
+
+    async def aclose(self) -> None:
+        self.closed = True

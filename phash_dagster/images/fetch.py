@@ -15,15 +15,19 @@ status 200 as well. Who cannot decode them asks for the original, which is check
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 
+import httpx
+
 from phash_dagster.clock import Clock, utc_now
+from phash_dagster.images.breaker import CircuitBreakers, Host
 from phash_dagster.images.content_id import is_cid, is_did, verify_cid
 from phash_dagster.images.download import Downloader, open_downloader
+from phash_dagster.images.hosts import CDN_POLICY, operators_host, strangers_host
 from phash_dagster.images.identity import (
     EndpointCache,
     IdentityResolver,
@@ -38,9 +42,10 @@ from phash_dagster.images.model import (
     Outcome,
     excerpt,
 )
+from phash_dagster.images.turns import Turn
 from phash_dagster.settings import Settings
 
-_Source = Callable[[ImageReference], Awaitable[FetchedImage]]
+_Source = Callable[[ImageReference, Turn], Awaitable[FetchedImage]]
 
 _RENDITIONS: Final = ("jpeg", "png", "webp")
 """Formats that the CDN re-encodes into, in the order to ask."""
@@ -74,7 +79,7 @@ class ImageSources:
 
 
 class ImageFetcher:
-    """Fetches images, each call within one time-out for all sources and attempts together."""
+    """Fetches images. All calls with the same turn share one time-out, attempts and all."""
 
     def __init__(
         self, downloader: Downloader, identities: IdentityResolver, sources: ImageSources
@@ -82,8 +87,10 @@ class ImageFetcher:
         self._downloader = downloader
         self._identities = identities
         self._sources = sources
+        self._cdn = operators_host(sources.cdn_endpoint, CDN_POLICY)
+        self._fallback_pds = operators_host(sources.fallback_pds)
 
-    async def fetch(self, reference: ImageReference) -> FetchedImage:
+    async def fetch(self, reference: ImageReference, turn: Turn | None = None) -> FetchedImage:
         """The bytes of an image. Bytes from a PDS have been checked against the CID.
 
         Raises:
@@ -91,63 +98,82 @@ class ImageFetcher:
             ImageUnavailable: It could not be had now; try again later.
         """
         sources = (self._from_cdn, self._from_own_pds, self._from_fallback_pds)
-        return await self._from_first_of(sources, reference)
+        return await self._from_first_of(sources, reference, turn or Turn())
 
-    async def fetch_original(self, reference: ImageReference) -> FetchedImage:
+    async def fetch_original(
+        self, reference: ImageReference, turn: Turn | None = None
+    ) -> FetchedImage:
         """The bytes as the author uploaded them, checked against the CID; the CDN is not asked.
 
         Raises:
             ImageRejected: `not_found`, `too_large`, `blocked` or `cid_mismatch`: final.
             ImageUnavailable: They could not be had now; try again later.
         """
-        return await self._from_first_of((self._from_own_pds, self._from_fallback_pds), reference)
+        sources = (self._from_own_pds, self._from_fallback_pds)
+        return await self._from_first_of(sources, reference, turn or Turn())
 
     async def _from_first_of(
-        self, sources: Iterable[_Source], reference: ImageReference
+        self, sources: Iterable[_Source], reference: ImageReference, turn: Turn
     ) -> FetchedImage:
         _check_syntax(reference)
         failures: list[ImageRejected | ImageUnavailable] = []
+        seconds = self._sources.total_timeout
         try:
-            async with asyncio.timeout(self._sources.total_timeout):
+            async with asyncio.timeout_at(turn.deadline(seconds)):
                 for source in sources:
-                    if image := await _attempt(source, reference, failures):
-                        return image
+                    try:
+                        return await source(reference, turn)
+                    except (ImageRejected, ImageUnavailable) as failure:
+                        failures.append(failure)
         except TimeoutError as error:
-            limit = f"not fetched within {self._sources.total_timeout:g} s"
-            raise ImageUnavailable("; ".join([*_reasons(failures), limit])) from error
+            failures.append(ImageUnavailable(f"not fetched within {seconds:g} s"))
+            raise _combined(failures) from error
         raise _combined(failures)
 
-    async def _from_cdn(self, reference: ImageReference) -> FetchedImage:
+    async def _from_cdn(self, reference: ImageReference, turn: Turn) -> FetchedImage:
         refusals = []
         for rendition in _RENDITIONS:
             url = rendition_url(self._sources.cdn_endpoint, reference, rendition)
             try:
-                data = await self._downloader.get(
-                    url, trusted=True, max_bytes=self._sources.max_bytes
-                )
+                data = await self._get(url, self._cdn, turn)
             except ImageRejected as rejected:
                 if rejected.outcome is not Outcome.not_found:
                     raise
                 refusals.append(f"{rejected.reason} for {rendition}")
             else:
-                return FetchedImage(data, "cdn")
+                return FetchedImage(data, "cdn", f"{reference.preset}@{rendition}")
         raise ImageRejected(Outcome.not_found, ", ".join(refusals))
 
-    async def _from_own_pds(self, reference: ImageReference) -> FetchedImage:
-        pds = await self._identities.pds_endpoint(reference.did)
-        return await self._from_pds(pds, reference, trusted=False)
+    async def _from_own_pds(self, reference: ImageReference, turn: Turn) -> FetchedImage:
+        """From the PDS that is remembered for the author; if it fails, from the one of today."""
+        found = await self._identities.pds_endpoint(reference.did, turn)
+        try:
+            return await self._from_strangers_pds(found.origin, reference, turn)
+        except (ImageRejected, ImageUnavailable):
+            if not found.remembered:
+                raise
+            current = await self._identities.pds_endpoint(reference.did, turn, anew=True)
+            if current.origin == found.origin:
+                raise
+        return await self._from_strangers_pds(current.origin, reference, turn)
 
-    async def _from_fallback_pds(self, reference: ImageReference) -> FetchedImage:
-        return await self._from_pds(self._sources.fallback_pds, reference, trusted=True)
+    async def _from_strangers_pds(
+        self, origin: str, reference: ImageReference, turn: Turn
+    ) -> FetchedImage:
+        return await self._from_pds(origin, strangers_host(httpx.URL(origin)), reference, turn)
+
+    async def _from_fallback_pds(self, reference: ImageReference, turn: Turn) -> FetchedImage:
+        return await self._from_pds(self._sources.fallback_pds, self._fallback_pds, reference, turn)
 
     async def _from_pds(
-        self, pds: str, reference: ImageReference, *, trusted: bool
+        self, origin: str, host: Host, reference: ImageReference, turn: Turn
     ) -> FetchedImage:
-        data = await self._downloader.get(
-            blob_url(pds, reference), trusted=trusted, max_bytes=self._sources.max_bytes
-        )
+        data = await self._get(blob_url(origin, reference), host, turn)
         verify_cid(reference.blob_cid, data)
-        return FetchedImage(data, "pds")
+        return FetchedImage(data, "pds", "original")
+
+    async def _get(self, url: str, host: Host, turn: Turn) -> bytes:
+        return await self._downloader.get(url, host, max_bytes=self._sources.max_bytes, turn=turn)
 
 
 def rendition_url(cdn: str, reference: ImageReference, rendition: str) -> str:
@@ -172,41 +198,30 @@ def _check_syntax(reference: ImageReference) -> None:
         raise ImageRejected(Outcome.not_found, f"{excerpt(reference.blob_cid)} is not a CID")
 
 
-async def _attempt(
-    source: _Source,
-    reference: ImageReference,
-    failures: list[ImageRejected | ImageUnavailable],
-) -> FetchedImage | None:
-    try:
-        return await source(reference)
-    except (ImageRejected, ImageUnavailable) as failure:
-        failures.append(failure)
-        return None
-
-
 def _combined(
-    failures: list[ImageRejected | ImageUnavailable],
+    failures: Sequence[ImageRejected | ImageUnavailable],
 ) -> ImageRejected | ImageUnavailable:
-    reason = "; ".join(_reasons(failures))
+    reason = "; ".join(failure.reason for failure in failures)
+    if unavailable := [each for each in failures if isinstance(each, ImageUnavailable)]:
+        return ImageUnavailable.of(unavailable, reason)
     outcomes = {failure.outcome for failure in failures if isinstance(failure, ImageRejected)}
-    if any(isinstance(failure, ImageUnavailable) for failure in failures):
-        return ImageUnavailable(reason)
     return ImageRejected(next(name for name in _MOST_TELLING if name in outcomes), reason)
-
-
-def _reasons(failures: list[ImageRejected | ImageUnavailable]) -> list[str]:
-    return [failure.reason for failure in failures]
 
 
 @asynccontextmanager
 async def open_fetcher(
-    settings: Settings, *, clock: Clock = utc_now, cache: EndpointCache | None = None
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    cache: EndpointCache | None = None,
+    breakers: CircuitBreakers | None = None,
 ) -> AsyncIterator[ImageFetcher]:
     """A fetcher as the settings want it, with its own connections, closed on leaving.
 
-    Pass a `cache` to keep the PDS endpoints of accounts from one fetcher to the next.
+    Pass a `cache` to keep the PDS endpoints of accounts from one fetcher to the next, and
+    `breakers` to keep what is known of hosts that fail.
     """
-    async with open_downloader(settings, clock) as downloader:
+    async with open_downloader(settings, clock=clock, breakers=breakers) as downloader:
         identities = IdentityResolver(
             downloader,
             IdentitySources.from_settings(settings),

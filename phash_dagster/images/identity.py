@@ -4,6 +4,7 @@ Sources: the did:plc and did:web methods as atproto restricts them, and the entr
 `AtprotoPersonalDataServer` whose id ends in `#atproto_pds` (atproto.com/specs/did).
 """
 
+import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -11,13 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 from urllib.parse import unquote
+from weakref import WeakValueDictionary
 
 import httpx
 import msgspec
 
 from phash_dagster.clock import Clock, utc_now
 from phash_dagster.images.download import Downloader
+from phash_dagster.images.hosts import operators_host, strangers_host
 from phash_dagster.images.model import ImageRejected, ImageUnavailable, Outcome, excerpt
+from phash_dagster.images.turns import Turn
 from phash_dagster.settings import Settings
 
 _PLC: Final = re.compile(r"did:plc:[a-z2-7]{24}", re.ASCII)
@@ -92,8 +96,22 @@ class IdentitySources:
         )
 
 
+@dataclass(frozen=True)
+class Endpoint:
+    """The origin of an account's PDS, e.g. `https://pds.example.org`; named by a stranger.
+
+    `remembered`: it comes from the cache and may be outdated, since accounts move.
+    """
+
+    origin: str
+    remembered: bool = False
+
+
 class IdentityResolver:
-    """Resolves DIDs to PDS endpoints, with a cache in front."""
+    """Resolves DIDs to PDS endpoints, with a cache in front.
+
+    What this resolver found itself is current; what the cache knew before may be outdated.
+    """
 
     def __init__(
         self, downloader: Downloader, sources: IdentitySources, cache: EndpointCache
@@ -101,54 +119,74 @@ class IdentityResolver:
         self._downloader = downloader
         self._sources = sources
         self._cache = cache
+        self._current: set[str] = set()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def pds_endpoint(self, did: str) -> str:
-        """The origin of the account's PDS, e.g. `https://pds.example.org`; named by a stranger.
+    async def pds_endpoint(self, did: str, turn: Turn, *, anew: bool = False) -> Endpoint:
+        """The account's PDS. `anew`: a remembered endpoint turned out to be of no use.
+
+        A DID that several images ask for at once is resolved once.
 
         Raises:
             ImageRejected: `not_found` (no such DID, unusable DID document, unknown DID method) or
                 `blocked` (the did:web host is forbidden).
             ImageUnavailable: No source of the document could be reached.
         """
-        if cached := self._cache.get(did):
-            return cached
+        lock = self._locks.setdefault(did, asyncio.Lock())
+        if lock.locked():
+            turn.give()  # who resolves it may be parked, and needs a slot to go on
+        async with lock:
+            await turn.take()
+            current = did in self._current
+            if (cached := self._cache.get(did)) and (current or not anew):
+                return Endpoint(cached, remembered=not current)
+            origin = await self._resolved(did, turn)
+            self._cache.put(did, origin)
+            self._current.add(did)
+            return Endpoint(origin)
+
+    async def _resolved(self, did: str, turn: Turn) -> str:
         document = self._plc_document if _PLC.fullmatch(did) else self._web_document
         try:
-            endpoint = pds_in_document(did, await document(did))
+            return pds_in_document(did, await document(did, turn))
         except ImageRejected as rejected:
             if rejected.outcome is Outcome.blocked:
                 raise
             raise _unusable(f"DID document of {excerpt(did)}: {rejected.reason}") from rejected
-        self._cache.put(did, endpoint)
-        return endpoint
 
-    async def _plc_document(self, did: str) -> bytes:
+    async def _plc_document(self, did: str, turn: Turn) -> bytes:
         """Ask the directory, and its mirrors while nobody answers.
 
         A mirror may lag behind, so only the directory itself can say that a DID does not exist.
         """
-        reasons = []
+        failures: list[ImageUnavailable] = []
         for position, endpoint in enumerate(self._sources.plc_endpoints):
             try:
                 return await self._downloader.get(
-                    f"{endpoint}/{did}", trusted=True, max_bytes=_MAX_DOCUMENT_BYTES
+                    f"{endpoint}/{did}",
+                    operators_host(endpoint),
+                    max_bytes=_MAX_DOCUMENT_BYTES,
+                    turn=turn,
                 )
             except ImageUnavailable as failure:
-                reasons.append(failure.reason)
+                failures.append(failure)
             except ImageRejected as rejected:
                 if position == 0:
                     raise
-                reasons.append(rejected.reason)
-        raise ImageUnavailable(f"no PLC directory told the PDS of {did}: {'; '.join(reasons)}")
+                failures.append(ImageUnavailable(rejected.reason))
+        reasons = "; ".join(failure.reason for failure in failures)
+        raise ImageUnavailable.of(failures, f"no PLC directory told the PDS of {did}: {reasons}")
 
-    async def _web_document(self, did: str) -> bytes:
+    async def _web_document(self, did: str, turn: Turn) -> bytes:
         match = _WEB.fullmatch(did)
         if match is None:
             raise _unusable("it is neither a did:plc nor a did:web with a bare host name")
         host, port = match[1], unquote(match[2] or "")
         scheme = "http" if port and self._sources.allow_private_network else "https"
         url = _url(f"{scheme}://{host}{port}/.well-known/did.json")
-        return await self._downloader.get(str(url), trusted=False, max_bytes=_MAX_DOCUMENT_BYTES)
+        return await self._downloader.get(
+            str(url), strangers_host(url), max_bytes=_MAX_DOCUMENT_BYTES, turn=turn
+        )
 
 
 def pds_in_document(did: str, document: bytes) -> str:
@@ -191,9 +229,11 @@ def _origin(endpoint: str) -> str:
 
 def _url(text: str) -> httpx.URL:
     try:
-        return httpx.URL(text)
-    except httpx.InvalidURL as error:
+        url = httpx.URL(text)
+        url.host  # noqa: B018 - httpx decodes it with each request, and not every `xn--` decodes
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise _unusable(f"{excerpt(text)} is not a URL ({error})") from error
+    return url
 
 
 def _unusable(reason: str) -> ImageRejected:

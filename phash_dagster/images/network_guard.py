@@ -79,6 +79,8 @@ _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 _HOST_NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.ASCII)
+_MAX_NAME: Final = 254
+"""Characters of a host name, with a dot at its end (RFC 1035 section 2.3.4)."""
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _HTTPS_PORT: Final = 443
 _MAX_ADDRESSES: Final = 4
@@ -141,7 +143,7 @@ def check_url(url: httpx.URL, *, allow_private: bool = False) -> None:
 
 def _check_host(host: str, *, allow_private: bool) -> None:
     literal = _address_literal(host)
-    if literal is None and not _HOST_NAME.fullmatch(host):
+    if literal is None and not (len(host) <= _MAX_NAME and _HOST_NAME.fullmatch(host)):
         raise _blocked(f"{excerpt(host)} is not a host name")
     if allow_private:
         return

@@ -22,19 +22,22 @@ from phash_dagster.images.model import (
     Outcome,
     excerpt,
 )
+from phash_dagster.images.turns import Slots, Turn
 
 _logger = logging.getLogger(__name__)
 
-_Fetch = Callable[[ImageReference], Awaitable[FetchedImage]]
+_UNEXPECTED = "unexpected error with the image %s of %s; it waits"
+
+_Fetch = Callable[[ImageReference, Turn], Awaitable[FetchedImage]]
 
 
 class Fetcher(Protocol):
     """Gets the bytes of an image; `ImageFetcher` is the real one."""
 
-    async def fetch(self, reference: ImageReference) -> FetchedImage:
+    async def fetch(self, reference: ImageReference, turn: Turn) -> FetchedImage:
         """The bytes; raises `ImageRejected` or `ImageUnavailable` if they cannot be had."""
 
-    async def fetch_original(self, reference: ImageReference) -> FetchedImage:
+    async def fetch_original(self, reference: ImageReference, turn: Turn) -> FetchedImage:
         """The bytes that the CID names, not those of the CDN; raises as `fetch` does."""
 
 
@@ -47,26 +50,39 @@ async def process_images(
 ) -> AsyncGenerator[ImageResult, None]:
     """One result for each reference, in the order in which they get ready.
 
-    At most `concurrency` images are under way at a time, from the first request to the last hash,
-    and at most one is decoded per processor: memory is bounded however many references there are,
-    and they are taken from the iterable only as slots get free. No image makes this raise: an
+    At most `concurrency` images are worked on at a time, from the first request to the last hash,
+    and at most one is decoded per processor; images that wait for the host of a stranger come on
+    top, in bounded number (see `turns`). Memory is bounded however many references there are, and
+    they are taken from the iterable only as slots get free. No image makes this raise: an
     unexpected error is logged with its traceback, and that image waits.
 
     Raises:
         ValueError: `concurrency` is below 1.
     """
-    if concurrency < 1:
-        raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+    happened = asyncio.Event()
+    slots = Slots(concurrency, on_release=happened.set)
     processor = _Processor(fetcher, tuple(algorithms), limits, CapacityLimiter(os.cpu_count() or 1))
     remaining = iter(references)
     under_way: set[asyncio.Task[ImageResult]] = set()
+
+    async def process(reference: ImageReference, turn: Turn) -> ImageResult:
+        try:
+            return await processor.result(reference, turn)
+        finally:
+            slots.end(turn)
+            happened.set()
+
     try:
         while True:
-            while len(under_way) < concurrency and (reference := next(remaining, None)):
-                under_way.add(asyncio.create_task(processor.result(reference)))
+            while slots.free and (reference := next(remaining, None)):
+                turn = await slots.begin()
+                under_way.add(asyncio.create_task(process(reference, turn)))
             if not under_way:
                 return
-            done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            await happened.wait()
+            happened.clear()
+            done = {task for task in under_way if task.done()}
+            under_way -= done
             for task in done:
                 yield task.result()
     finally:
@@ -88,50 +104,78 @@ class _Processor:
     limits: DecodeLimits
     threads: CapacityLimiter
 
-    async def result(self, reference: ImageReference) -> ImageResult:
+    async def result(self, reference: ImageReference, turn: Turn) -> ImageResult:
         """What became of the image. Never raises, except when cancelled.
 
         Bytes of the CDN are not checked against the CID. If they do not decode, that says
         nothing about the image yet: the original decides.
         """
-        result = await self._attempt(self.fetcher.fetch, reference)
+        result = await self._attempt(self.fetcher.fetch, reference, turn)
         if result.source != "cdn" or result.outcome in (Outcome.hashed, Outcome.waiting):
             return result
-        original = await self._attempt(self.fetcher.fetch_original, reference)
+        original = await self._attempt(self.fetcher.fetch_original, reference, turn)
         if original.outcome is Outcome.hashed:
             return original
-        reason = f"from the CDN: {result.reason}; the original: {original.reason}"
-        return replace(original, reason=reason, source=original.source or result.source)
+        return replace(
+            original,
+            reason=f"from the CDN: {result.reason}; the original: {original.reason}",
+            source=original.source or result.source,
+            rendition=original.rendition or result.rendition,
+        )
 
-    async def _attempt(self, fetch: _Fetch, reference: ImageReference) -> ImageResult:
-        source = None
+    async def _attempt(self, fetch: _Fetch, reference: ImageReference, turn: Turn) -> ImageResult:
+        started = ImageResult(reference, Outcome.waiting)
         try:
-            image = await fetch(reference)
-            source = image.source
-            return await to_thread.run_sync(self._hashed, reference, image, limiter=self.threads)
+            image = await fetch(reference, turn)
+            started = replace(started, source=image.source, rendition=image.rendition)
+            return await to_thread.run_sync(self._hashed, started, image.data, limiter=self.threads)
         except ImageRejected as rejected:
-            return ImageResult(reference, rejected.outcome, rejected.reason, source)
+            return replace(started, outcome=rejected.outcome, reason=rejected.reason)
         except ImageUnavailable as failure:
-            return ImageResult(reference, Outcome.waiting, failure.reason, source)
+            return replace(
+                started,
+                reason=failure.reason,
+                not_before=failure.not_before,
+                excused=failure.excused,
+            )
         except Exception as error:
-            cid, did = excerpt(reference.blob_cid), excerpt(reference.did)
-            _logger.exception("unexpected error with the image %s of %s; it waits", cid, did)
-            reason = f"unexpected {type(error).__name__}, see the log: {excerpt(str(error), 200)}"
-            return ImageResult(reference, Outcome.waiting, reason, source)
+            _logger.exception(_UNEXPECTED, *_named(reference))
+            return replace(started, reason=_unexpected(error))
 
-    def _hashed(self, reference: ImageReference, image: FetchedImage) -> ImageResult:
-        decoded = decode(image.data, self.limits)
-        return ImageResult(
-            reference,
-            Outcome.hashed,
-            source=image.source,
+    def _hashed(self, started: ImageResult, data: bytes) -> ImageResult:
+        """The hashes that the image lacks. One that fails takes none of the others away."""
+        decoded = decode(data, self.limits)
+        missing = started.reference.missing
+        hashes, failures = [], []
+        for algorithm in self.algorithms:
+            if missing is not None and algorithm.name not in missing:
+                continue
+            try:
+                hashes.append(_hash(algorithm, decoded.image))
+            except Exception as error:
+                _logger.exception(_UNEXPECTED, *_named(started.reference))
+                failures.append(f"{algorithm.name}: {_unexpected(error)}")
+        return replace(
+            started,
+            outcome=Outcome.waiting if failures else Outcome.hashed,
+            reason="; ".join(failures) or None,
             width=decoded.width,
             height=decoded.height,
             format=decoded.format,
-            hashes=tuple(_hash(algorithm, decoded.image) for algorithm in self.algorithms),
+            hashes=tuple(hashes),
         )
 
 
 def _hash(algorithm: HashAlgorithm, pixels: Image) -> ImageHash:
     found = algorithm.hash(pixels)
-    return ImageHash(algorithm.name, found.value, found.quality, hasher_version(algorithm))
+    return ImageHash(
+        algorithm.name, found.value, found.quality, hasher_version(algorithm), algorithm.bits
+    )
+
+
+def _named(reference: ImageReference) -> tuple[str, str]:
+    return excerpt(reference.blob_cid), excerpt(reference.did)
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}, see the log: {excerpt(str(error), 200)}"

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from phash_dagster.images.model import ImageReference, ImageResult, Outcome
+from phash_dagster.hashing.words import to_words
+from phash_dagster.images.model import ImageReference, ImageResult, Outcome, preset_of
 from phash_dagster.sql import statement
 from phash_dagster.warehouse import Connection
 
@@ -24,25 +25,32 @@ class Wait:
     until: datetime
 
 
-_PRESETS = {"avatar": "avatar", "banner": "banner"}
-"""CDN renditions by where in a record the image stands; all other images are full size."""
-
-
 def pending_images(
-    connection: Connection, *, algorithm: str, now: datetime
+    connection: Connection,
+    *,
+    algorithms: Sequence[str],
+    now: datetime,
+    retry_given_up: bool = False,
 ) -> list[ImageReference]:
-    """The images of the attached hours that need to be fetched and hashed, oldest first.
+    """The images of the attached hours that lack a hash by one of the algorithms, oldest first.
 
-    Each image comes with one author to ask for it. Those who remain come with the next call, once
-    the result of this one is saved.
+    Each image comes with the algorithms that it lacks and one author to ask for it. Those who
+    remain come with the next call, once the result of this one is saved. `retry_given_up` adds
+    the images that were given up.
     """
     rows = connection.execute(
-        statement("images/pending_images"), {"algorithm": algorithm, "now": now}
+        statement("images/pending_images"),
+        {"algorithms": list(algorithms), "now": now, "retry_given_up": retry_given_up},
     ).fetchall()
     return [
-        ImageReference(blob_cid, did, mime_type, _PRESETS.get(embed_type, "feed_fullsize"))
-        for blob_cid, did, mime_type, embed_type in rows
+        ImageReference(blob_cid, did, mime_type, preset_of(embed_type), tuple(missing))
+        for blob_cid, did, mime_type, embed_type, missing in rows
     ]
+
+
+def rule_algorithms(connection: Connection) -> list[str]:
+    """The algorithms that the rules in force need."""
+    return [name for (name,) in connection.execute(statement("images/rule_algorithms")).fetchall()]
 
 
 def save_results(connection: Connection, results: Sequence[ImageResult], *, now: datetime) -> None:
@@ -79,16 +87,18 @@ _RESULT_SCHEMA = pa.schema(
         "tried_at": _TIME,
     }
 )
+_WORD_COLUMNS = ("hash", "hash_2", "hash_3", "hash_4")
 _HASH_SCHEMA = pa.schema(
     {
         "blob_cid": pa.string(),
         "algorithm": pa.string(),
-        "hash": pa.uint64(),
+        **dict.fromkeys(_WORD_COLUMNS, pa.uint64()),
         "quality": pa.uint8(),
         "width": pa.int32(),
         "height": pa.int32(),
         "format": pa.string(),
         "source": pa.string(),
+        "rendition": pa.string(),
         "hasher_version": pa.string(),
         "hashed_at": _TIME,
     }
@@ -96,7 +106,7 @@ _HASH_SCHEMA = pa.schema(
 
 
 def _result_row(result: ImageResult, earlier: Wait | None, now: datetime) -> dict[str, object]:
-    outcome, wait = settle(result.outcome, earlier, now=now)
+    outcome, wait = settle(result, earlier, now=now)
     return {
         "blob_cid": result.reference.blob_cid,
         "did": result.reference.did,
@@ -113,12 +123,13 @@ def _hash_rows(result: ImageResult, now: datetime) -> list[dict[str, object]]:
         {
             "blob_cid": result.reference.blob_cid,
             "algorithm": image_hash.algorithm,
-            "hash": image_hash.value,
+            **dict(zip(_WORD_COLUMNS, to_words(image_hash.value, image_hash.bits), strict=True)),
             "quality": image_hash.quality,
             "width": result.width,
             "height": result.height,
             "format": result.format,
             "source": result.source,
+            "rendition": result.rendition,
             "hasher_version": image_hash.hasher_version,
             "hashed_at": now,
         }
@@ -126,21 +137,31 @@ def _hash_rows(result: ImageResult, now: datetime) -> list[dict[str, object]]:
     ]
 
 
-def settle(outcome: Outcome, earlier: Wait | None, *, now: datetime) -> tuple[Outcome, Wait | None]:
+def settle(
+    result: ImageResult, earlier: Wait | None, *, now: datetime
+) -> tuple[Outcome, Wait | None]:
     """The outcome of a try with one author, and the wait that follows it.
 
-    Waits double from a minute to six hours, then the image is given up. They count time, not
-    tries: other authors have waits of their own, and a try before the end of the `earlier` wait,
-    since its author posted the image again, leaves that wait as it is.
+    Waits double from a minute to six hours, then the image is given up, unless its last wait is
+    excused: then it goes on waiting. They count time, not tries: other authors have waits of their
+    own, and a try before the end of the `earlier` wait, since its author posted the image again,
+    leaves that wait as it is. No wait ends before `result.not_before`.
     """
-    if outcome is not Outcome.waiting:
-        return outcome, None
+    if result.outcome is not Outcome.waiting:
+        return result.outcome, None
     if earlier and earlier.until > now:
-        return Outcome.waiting, earlier
+        return Outcome.waiting, _not_before(result.not_before, earlier)
     number = earlier.number + 1 if earlier else 1
+    if result.excused:
+        number = min(number, MAX_WAITS - 1)
     if number >= MAX_WAITS:
         return Outcome.gave_up, None
-    return Outcome.waiting, Wait(number, now + min(FIRST_RETRY * 2 ** (number - 1), LONGEST_RETRY))
+    until = now + min(FIRST_RETRY * 2 ** (number - 1), LONGEST_RETRY)
+    return Outcome.waiting, _not_before(result.not_before, Wait(number, until))
+
+
+def _not_before(earliest: datetime | None, wait: Wait) -> Wait:
+    return wait if earliest is None else Wait(wait.number, max(earliest, wait.until))
 
 
 def outcome_counts(connection: Connection) -> dict[str, int]:
@@ -148,9 +169,22 @@ def outcome_counts(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(statement("images/outcome_counts")).fetchall())
 
 
-def unfinished_hours(connection: Connection, *, now: datetime) -> dict[str, int]:
-    """The attached hours with images that nobody tried yet or whose time has come, and how many."""
-    return dict(connection.execute(statement("images/unfinished_hours"), {"now": now}).fetchall())
+def unfinished_hours(
+    connection: Connection, *, due_by: datetime, untried: bool = True
+) -> dict[str, int]:
+    """The attached hours with images whose attempt was due by then, and how many.
+
+    `untried` counts those that nobody tried yet, too.
+    """
+    rows = connection.execute(
+        statement("images/unfinished_hours"), {"due_by": due_by, "untried": untried}
+    )
+    return dict(rows.fetchall())
+
+
+def given_up_preview(connection: Connection) -> list[tuple[object, ...]]:
+    """Images of the attached hours that were given up last: blob CID, DID, attempts, when, why."""
+    return connection.execute(statement("images/given_up")).fetchall()
 
 
 def hash_preview(connection: Connection) -> list[tuple[object, ...]]:

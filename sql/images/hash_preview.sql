@@ -3,7 +3,12 @@ FROM (FROM image_posts SELECT DISTINCT blob_cid) AS posted
 INNER JOIN image_hashes USING (blob_cid)
 SELECT
     blob_cid,
-    format('{:016x}', hash) AS hash,
+    concat(
+        format('{:016x}', hash),
+        format('{:016x}', hash_2),
+        format('{:016x}', hash_3),
+        format('{:016x}', hash_4)
+    ) AS hash,
     quality,
     format('{}x{}', width, height) AS size,
     source

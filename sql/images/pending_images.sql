@@ -1,6 +1,8 @@
--- Which images of the attached hours still need a hash by $algorithm, and with which author?
+-- Which images of the attached hours still lack a hash by one of $algorithms, and which; and with
+-- which author are they to be asked for?
 -- An author comes into question who was never tried for the image, who posted it again since, or
 -- with whom it waits and is due; what was only tried with others says nothing about this one.
+-- With $retry_given_up also one with whom the image was given up.
 -- One stands for each image: one never tried, who posted last; else the one tried longest ago.
 WITH authors AS (
     FROM image_posts
@@ -12,27 +14,44 @@ WITH authors AS (
         max(time_us) AS last_time_us
     WHERE blob_cid IS NOT NULL
     GROUP BY ALL
+),
+
+-- Narrowed first: the hour's images are few beside all those ever hashed.
+known AS MATERIALIZED (
+    FROM image_hashes
+    SELECT
+        blob_cid,
+        algorithm
+    WHERE blob_cid IN (FROM authors SELECT blob_cid)
+),
+
+lacking AS (
+    FROM (FROM authors SELECT DISTINCT blob_cid) AS posted
+    CROSS JOIN (SELECT unnest($algorithms::VARCHAR[]) AS algorithm) AS wanted
+    ANTI JOIN known USING (blob_cid, algorithm)
+    SELECT
+        blob_cid,
+        list(algorithm ORDER BY algorithm) AS missing
+    GROUP BY blob_cid
 )
 
 FROM authors
+INNER JOIN lacking USING (blob_cid)
 LEFT JOIN image_attempts USING (blob_cid, did)
-LEFT JOIN image_hashes
-    ON image_hashes.blob_cid = authors.blob_cid AND image_hashes.algorithm = $algorithm
 SELECT
-    authors.blob_cid,
-    authors.did,
+    blob_cid,
+    did,
     authors.mime_type,
-    authors.embed_type
+    authors.embed_type,
+    lacking.missing
 WHERE
-    image_hashes.hash IS NULL
-    AND (
-        image_attempts.tried_at IS NULL
-        OR make_timestamptz(authors.last_time_us) > image_attempts.tried_at
-        OR image_attempts.next_retry_at <= $now
-    )
+    image_attempts.tried_at IS NULL
+    OR make_timestamptz(authors.last_time_us) > image_attempts.tried_at
+    OR image_attempts.next_retry_at <= $now
+    OR ($retry_given_up AND image_attempts.outcome = 'gave_up')
 QUALIFY
     row_number() OVER (
-        PARTITION BY authors.blob_cid
-        ORDER BY image_attempts.tried_at NULLS FIRST, authors.last_time_us DESC, authors.did
+        PARTITION BY blob_cid
+        ORDER BY image_attempts.tried_at NULLS FIRST, authors.last_time_us DESC, did
     ) = 1
-ORDER BY authors.last_time_us, authors.blob_cid;
+ORDER BY authors.last_time_us, blob_cid;

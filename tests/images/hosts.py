@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 
 import httpx
 
+from phash_dagster.images.breaker import CircuitBreakers, Host
 from phash_dagster.images.download import Downloader, DownloadLimits
+from phash_dagster.images.hosts import operators_host, strangers_host
+from phash_dagster.images.turns import Turn
 from phash_dagster.settings import Settings
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -62,13 +65,31 @@ def _response(answer: object, request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, stream=httpx.ByteStream(answer))
 
 
-def downloader(hosts: Responder, **limits: float) -> Downloader:
+def downloader(
+    hosts: Responder, breakers: CircuitBreakers | None = None, **limits: float
+) -> Downloader:
     """A downloader whose requests, guarded or not, are all answered by `hosts`."""
-    return by_client(hosts, hosts, **limits)
+    return by_client(hosts, hosts, breakers, **limits)
 
 
-def by_client(trusted: Responder, guarded: Responder, **limits: float) -> Downloader:
+def by_client(
+    trusted: Responder,
+    guarded: Responder,
+    breakers: CircuitBreakers | None = None,
+    **limits: float,
+) -> Downloader:
     """A downloader whose two clients are answered apart."""
+    return Downloader(
+        httpx.AsyncClient(transport=httpx.MockTransport(trusted)),
+        httpx.AsyncClient(transport=httpx.MockTransport(guarded)),
+        quick_limits(**limits),
+        breakers or CircuitBreakers(clock),
+        clock,
+    )
+
+
+def quick_limits(**limits: float) -> DownloadLimits:
+    """Limits without delays."""
     quick: dict[str, float] = {
         "attempts": 3,
         "retry_delay": 0,
@@ -76,12 +97,28 @@ def by_client(trusted: Responder, guarded: Responder, **limits: float) -> Downlo
         "longest_wait": 0.2,
         **limits,
     }
-    return Downloader(
-        httpx.AsyncClient(transport=httpx.MockTransport(trusted)),
-        httpx.AsyncClient(transport=httpx.MockTransport(guarded)),
-        DownloadLimits(**quick),  # type: ignore[arg-type]
-        clock,
-    )
+    return DownloadLimits(**quick)  # type: ignore[arg-type]
+
+
+def host_of(url: str, *, trusted: bool = True) -> Host:
+    """The host of a URL, as the operator's or as a stranger's."""
+    parsed = httpx.URL(url)
+    if not trusted:
+        return strangers_host(parsed)
+    return operators_host(f"{parsed.scheme}://{parsed.netloc.decode()}")
+
+
+async def get(
+    target: Downloader,
+    url: str,
+    *,
+    trusted: bool = True,
+    max_bytes: int = 1000,
+    turn: Turn | None = None,
+) -> bytes:
+    """The body of `url`, asked for as an image would be."""
+    host = host_of(url, trusted=trusted)
+    return await target.get(url, host, max_bytes=max_bytes, turn=turn or Turn())
 
 
 Handler = Callable[[str, asyncio.StreamWriter], Awaitable[None]]

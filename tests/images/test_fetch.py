@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phash_dagster.http import async_client
-from phash_dagster.images.download import Downloader, DownloadLimits
+from phash_dagster.images.breaker import CircuitBreakers
+from phash_dagster.images.download import Downloader
 from phash_dagster.images.fetch import (
     ImageFetcher,
     ImageSources,
@@ -17,6 +18,7 @@ from phash_dagster.images.fetch import (
     open_fetcher,
     rendition_url,
 )
+from phash_dagster.images.hosts import CDN_POLICY
 from phash_dagster.images.identity import IdentityResolver, IdentitySources, MemoryEndpointCache
 from phash_dagster.images.model import (
     FetchedImage,
@@ -25,6 +27,7 @@ from phash_dagster.images.model import (
     ImageUnavailable,
     Outcome,
 )
+from phash_dagster.images.turns import Turn
 from tests.images.hosts import (
     DID,
     ScriptedHosts,
@@ -32,6 +35,7 @@ from tests.images.hosts import (
     clock,
     downloader,
     loopback,
+    quick_limits,
     settings,
 )
 from tests.images.test_content_id import blob_cid
@@ -66,7 +70,7 @@ def refusal(hosts: ScriptedHosts, reference: ImageReference = REFERENCE) -> Imag
 
 def test_the_cdn_is_asked_first_for_a_jpeg() -> None:
     hosts = ScriptedHosts({CDN: b"rendition"})
-    assert fetch(hosts) == FetchedImage(b"rendition", "cdn")
+    assert fetch(hosts) == FetchedImage(b"rendition", "cdn", "feed_fullsize@jpeg")
     path = f"/img/feed_fullsize/plain/{DID}/{REFERENCE.blob_cid}@jpeg"
     assert hosts.requests == [CDN + path]
 
@@ -87,14 +91,14 @@ def test_a_failing_cdn_is_not_asked_for_other_renditions() -> None:
 @pytest.mark.parametrize("cdn", [404, 403, 500, httpx.ConnectError("refused")])
 def test_the_authors_pds_is_asked_next(cdn: object) -> None:
     hosts = ScriptedHosts({CDN: cdn, **FOUND, PDS: BLOB})
-    assert fetch(hosts) == FetchedImage(BLOB, "pds")
+    assert fetch(hosts) == FetchedImage(BLOB, "pds", "original")
     assert hosts.requests[-1] == blob_url(PDS, REFERENCE)
 
 
 @pytest.mark.parametrize("plc", [404, 410, 500, b"not a document"])
 def test_the_fallback_pds_is_asked_when_the_authors_pds_is_not_known(plc: object) -> None:
     hosts = ScriptedHosts({CDN: 404, PLC: plc, FALLBACK: BLOB})
-    assert fetch(hosts) == FetchedImage(BLOB, "pds")
+    assert fetch(hosts) == FetchedImage(BLOB, "pds", "original")
     assert hosts.requests[-1] == blob_url(FALLBACK, REFERENCE)
 
 
@@ -124,7 +128,7 @@ def test_bytes_of_the_fallback_pds_must_match_the_cid() -> None:
 def test_the_original_is_asked_of_every_pds_but_not_of_the_cdn(own: object, last: str) -> None:
     hosts = ScriptedHosts({**FOUND, CDN: b"rendition", PDS: own, FALLBACK: BLOB})
     original = asyncio.run(fetcher(downloader(hosts)).fetch_original(REFERENCE))
-    assert original == FetchedImage(BLOB, "pds")
+    assert original == FetchedImage(BLOB, "pds", "original")
     assert hosts.requests[-1] == blob_url(last, REFERENCE)
     assert not any(url.startswith(CDN) for url in hosts.requests)
 
@@ -170,7 +174,7 @@ def test_an_image_beyond_the_byte_limit_is_too_large() -> None:
 
 def test_a_cdn_rendition_beyond_the_limit_leaves_the_original_to_be_tried() -> None:
     hosts = ScriptedHosts({**FOUND, CDN: b"x" * 1001, PDS: BLOB})
-    assert fetch(hosts) == FetchedImage(BLOB, "pds")
+    assert fetch(hosts) == FetchedImage(BLOB, "pds", "original")
     assert sum(url.startswith(CDN) for url in hosts.requests) == 1
 
 
@@ -339,7 +343,7 @@ def test_a_fetcher_works_as_the_settings_want_it() -> None:
             async with open_fetcher(chosen) as target:
                 return await target.fetch(REFERENCE)
 
-    assert asyncio.run(run()) == FetchedImage(BLOB, "pds")
+    assert asyncio.run(run()) == FetchedImage(BLOB, "pds", "original")
 
 
 hosts_of_strangers = (
@@ -361,9 +365,9 @@ def test_no_endpoint_of_a_stranger_raises_anything_unexpected(host: str) -> None
         service = [SERVICE | {"serviceEndpoint": f"https://{host}"}]
         hosts = ScriptedHosts({PLC: document(service=service)})
         trusted = httpx.AsyncClient(transport=httpx.MockTransport(hosts))
-        limits = DownloadLimits(attempts=1, retry_delay=0, attempt_timeout=5, longest_wait=1)
+        limits, breakers = quick_limits(attempts=1), CircuitBreakers(clock)
         async with async_client(settings(), guarded=True, resolver=resolver) as guarded:
-            target = fetcher(Downloader(trusted, guarded, limits))
+            target = fetcher(Downloader(trusted, guarded, limits, breakers))
             web = ImageReference(REFERENCE.blob_cid, f"did:web:{host}", None)
             for reference in (REFERENCE, web):
                 with pytest.raises(ImageRejected):
@@ -382,11 +386,126 @@ def test_a_document_that_names_a_loopback_pds_gets_no_request_there() -> None:
             service = [SERVICE | {"serviceEndpoint": f"https://localhost:{port}"}]
             hosts = ScriptedHosts({PLC: document(service=service)})
             trusted = httpx.AsyncClient(transport=httpx.MockTransport(hosts))
-            limits = DownloadLimits(attempts=1, retry_delay=0, attempt_timeout=5, longest_wait=1)
-            await fetcher(Downloader(trusted, guarded, limits)).fetch(REFERENCE)
+            target = Downloader(trusted, guarded, quick_limits(attempts=1), CircuitBreakers(clock))
+            await fetcher(target).fetch(REFERENCE)
 
     visits: list[str] = []
     with pytest.raises(ImageRejected) as caught:
         asyncio.run(run(visits))
     assert caught.value.outcome is Outcome.blocked
     assert visits == []
+
+
+MOVED = "https://moved.example"
+MOVED_THERE: dict[str, object] = {
+    PLC: lambda _: httpx.Response(
+        200,
+        stream=httpx.ByteStream(document(service=[SERVICE | {"serviceEndpoint": MOVED}])),
+    )
+}
+
+
+def remembering(target: Downloader) -> ImageFetcher:
+    """A fetcher that remembers the author's PDS from an earlier run."""
+    cache = MemoryEndpointCache(clock)
+    cache.put(DID, PDS)
+    return ImageFetcher(target, IdentityResolver(target, IdentitySources((PLC,)), cache), SOURCES)
+
+
+@pytest.mark.parametrize("old", [400, 404, 500, b"other bytes", httpx.ConnectError("gone")])
+def test_an_account_that_moved_is_found_at_its_new_pds(old: object) -> None:
+    hosts = ScriptedHosts({CDN: 404, PDS: old, **MOVED_THERE, MOVED: BLOB})
+    found = asyncio.run(remembering(downloader(hosts)).fetch(REFERENCE))
+    assert found == FetchedImage(BLOB, "pds", "original")
+    assert hosts.requests[-1] == blob_url(MOVED, REFERENCE)
+
+
+def test_a_remembered_pds_that_delivers_needs_no_directory() -> None:
+    hosts = ScriptedHosts({CDN: 404, PDS: BLOB})
+    asyncio.run(remembering(downloader(hosts)).fetch(REFERENCE))
+    assert not any(url.startswith(PLC) for url in hosts.requests)
+
+
+def test_an_account_that_did_not_move_is_not_asked_twice() -> None:
+    hosts = ScriptedHosts({CDN: 404, PDS: 404, **FOUND})
+    target = remembering(downloader(hosts))
+
+    async def run() -> None:
+        for _ in range(3):
+            with pytest.raises(ImageRejected):
+                await target.fetch(REFERENCE)
+
+    asyncio.run(run())
+    assert sum(url.startswith(PLC) for url in hosts.requests) == 1
+    assert sum(url.startswith(PDS) for url in hosts.requests) == 3
+
+
+def test_while_the_cdn_is_down_images_are_asked_of_their_pds_at_once() -> None:
+    hosts = ScriptedHosts({CDN: httpx.ConnectError("down"), **FOUND, PDS: BLOB})
+    target = fetcher(downloader(hosts, attempts=1))
+
+    async def run() -> None:
+        for _ in range(20):
+            assert (await target.fetch(REFERENCE)).source == "pds"
+
+    asyncio.run(run())
+    assert sum(url.startswith(CDN) for url in hosts.requests) == CDN_POLICY.failures
+
+
+def test_an_image_that_only_the_cdn_may_have_waits_until_the_cdn_is_asked_again() -> None:
+    hosts = ScriptedHosts({CDN: httpx.ConnectError("down"), **FOUND, PDS: 404})
+    target = fetcher(downloader(hosts, attempts=1))
+
+    async def run() -> ImageUnavailable:
+        for _ in range(CDN_POLICY.failures + 1):
+            with pytest.raises(ImageUnavailable) as caught:
+                await target.fetch(REFERENCE)
+        return caught.value
+
+    failure = asyncio.run(run())
+    assert failure.not_before == clock() + CDN_POLICY.open_for
+    assert failure.excused
+    assert "https://cdn.example is not asked before" in failure.reason
+
+
+def test_an_image_may_come_sooner_when_one_of_its_sources_is_not_left_alone() -> None:
+    hosts = ScriptedHosts({CDN: 500, **FOUND, PDS: httpx.ConnectError("down")})
+    target = fetcher(downloader(hosts, attempts=1))
+
+    async def run() -> ImageUnavailable:
+        for _ in range(4):
+            with pytest.raises(ImageUnavailable) as caught:
+                await target.fetch(REFERENCE)
+        return caught.value
+
+    failure = asyncio.run(run())
+    assert "pds.example is not asked before" in failure.reason
+    assert (failure.not_before, failure.excused) == (None, False)
+
+
+def test_an_image_and_its_original_share_one_time_out() -> None:
+    async def stall() -> AsyncIterator[bytes]:
+        await asyncio.sleep(60)
+        yield b""
+
+    hosts = ScriptedHosts({**FOUND, CDN: b"page", PDS: httpx.Response(200, content=stall())})
+    sources = ImageSources(CDN, FALLBACK, max_bytes=1000, total_timeout=0.3)
+    target = fetcher(downloader(hosts), sources)
+
+    async def run() -> float:
+        loop = asyncio.get_running_loop()
+        turn = Turn()
+        await target.fetch(REFERENCE, turn)
+        await asyncio.sleep(0.25)
+        start = loop.time()
+        with pytest.raises(ImageUnavailable, match=r"not fetched within 0\.3 s"):
+            await target.fetch_original(REFERENCE, turn)
+        return loop.time() - start
+
+    assert asyncio.run(run()) < 0.25
+
+
+def test_the_rendition_that_was_had_is_named() -> None:
+    avatar = ImageReference(REFERENCE.blob_cid, DID, None, preset="avatar")
+    found = fetch(ScriptedHosts({CDN: [404, b"rendition"]}), avatar)
+    assert found.rendition == "avatar@png"

@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phash_dagster.images.identity import (
+    Endpoint,
     IdentityResolver,
     IdentitySources,
     MemoryEndpointCache,
     pds_in_document,
 )
 from phash_dagster.images.model import ImageRejected, ImageUnavailable, Outcome
+from phash_dagster.images.turns import Slots, Turn
 from tests.images.hosts import DID, NOW, ScriptedHosts, by_client, clock, downloader, settings
 
 PLC = "https://plc.example"
@@ -38,7 +40,7 @@ def resolve(
     resolver = IdentityResolver(downloader(hosts), sources, MemoryEndpointCache(clock))
 
     async def run() -> str:
-        return [await resolver.pds_endpoint(did) for did in dids][-1]
+        return [(await resolver.pds_endpoint(did, Turn())).origin for did in dids][-1]
 
     return asyncio.run(run())
 
@@ -108,7 +110,7 @@ def test_a_did_web_host_is_asked_with_the_guard_and_the_directory_without() -> N
     )
 
     async def run() -> list[str]:
-        return [await resolver.pds_endpoint(name) for name in (DID, did)]
+        return [(await resolver.pds_endpoint(name, Turn())).origin for name in (DID, did)]
 
     assert asyncio.run(run()) == [PDS, PDS]
     assert (len(directory.requests), len(strangers.requests)) == (1, 1)
@@ -176,6 +178,8 @@ def test_the_pds_of_a_document_is_found(service: object) -> None:
         (document(service=[SERVICE | {"serviceEndpoint": f"{PDS}#f"}]), "scheme and host only"),
         (document(service=[SERVICE | {"serviceEndpoint": "file:///etc"}]), "scheme and host only"),
         (document(service=[SERVICE | {"serviceEndpoint": "https://x:port/"}]), "is not a URL"),
+        (document(service=[SERVICE | {"serviceEndpoint": "https://0177.0.0.1"}]), "is not a URL"),
+        (document(service=[SERVICE | {"serviceEndpoint": "https://①②⑦.⓪.⓪.①"}]), "is not a URL"),
     ],
 )
 def test_a_malformed_document_is_rejected_with_what_is_wrong(content: bytes, reason: str) -> None:
@@ -239,3 +243,83 @@ def test_a_full_cache_drops_the_did_unused_longest() -> None:
 def test_the_sources_come_from_the_settings() -> None:
     chosen = settings(plc_endpoint=PLC, plc_fallback_endpoints=[MIRROR])
     assert IdentitySources.from_settings(chosen) == IdentitySources((PLC, MIRROR))
+
+
+MOVED = "https://moved.example"
+MOVED_DOCUMENT = document(service=[SERVICE | {"serviceEndpoint": MOVED}])
+
+
+def remembering(hosts: ScriptedHosts, **known: str) -> IdentityResolver:
+    cache = MemoryEndpointCache(clock)
+    for did, endpoint in known.items():
+        cache.put(did, endpoint)
+    return IdentityResolver(downloader(hosts), IdentitySources((PLC,)), cache)
+
+
+def test_what_the_cache_knew_before_is_marked_as_remembered() -> None:
+    hosts = ScriptedHosts({PLC: MOVED_DOCUMENT})
+    resolver = remembering(hosts, **{DID: PDS})
+
+    async def run() -> list[Endpoint]:
+        return [
+            await resolver.pds_endpoint(DID, Turn()),
+            await resolver.pds_endpoint(DID, Turn(), anew=True),
+            await resolver.pds_endpoint(DID, Turn()),
+        ]
+
+    assert asyncio.run(run()) == [Endpoint(PDS, remembered=True), Endpoint(MOVED), Endpoint(MOVED)]
+
+
+def test_a_did_is_resolved_anew_once() -> None:
+    hosts = ScriptedHosts({PLC: document()})
+    resolver = remembering(hosts, **{DID: PDS})
+
+    async def run() -> None:
+        for _ in range(3):
+            await resolver.pds_endpoint(DID, Turn(), anew=True)
+
+    asyncio.run(run())
+    assert len(hosts.requests) == 1
+
+
+def test_a_did_that_many_images_ask_for_at_once_is_resolved_once() -> None:
+    hosts = ScriptedHosts({PLC: document()})
+    resolver = remembering(hosts)
+
+    async def run() -> list[Endpoint]:
+        turns = [Turn() for _ in range(20)]
+        return await asyncio.gather(*(resolver.pds_endpoint(DID, turn) for turn in turns))
+
+    assert set(asyncio.run(run())) == {Endpoint(PDS)}
+    assert len(hosts.requests) == 1
+
+
+def test_images_of_one_author_that_wait_for_its_document_leave_a_slot_to_who_asks_for_it() -> None:
+    did = "did:web:alice.example"
+    hosts = ScriptedHosts({"https://alice.example/": [503, document(did)]})
+    resolver = remembering(hosts)
+
+    async def run() -> list[str]:
+        slots = Slots(2, on_release=lambda: None)
+
+        async def ask() -> str:
+            turn = await slots.begin()
+            try:
+                return (await resolver.pds_endpoint(did, turn)).origin
+            finally:
+                slots.end(turn)
+
+        async with asyncio.timeout(10):
+            return await asyncio.gather(*(ask() for _ in range(6)))
+
+    assert asyncio.run(run()) == [PDS] * 6
+
+
+@pytest.mark.parametrize("name", ["xn--0", "xn--a", "xn--zzzzzz"])
+def test_a_host_name_that_does_not_decode_is_no_url(name: str) -> None:
+    did = f"did:web:{name}.example"
+    with pytest.raises(ImageRejected, match="is not a URL") as caught:
+        resolve(ScriptedHosts({}), did)
+    assert caught.value.outcome is Outcome.not_found
+    with pytest.raises(ImageRejected, match="is not a URL"):
+        pds_in_document(DID, document(DID, [SERVICE | {"serviceEndpoint": f"https://{name}.a"}]))

@@ -18,6 +18,8 @@ from phash_dagster.images.model import (
     Outcome,
 )
 from phash_dagster.images.process import Fetcher, process_images
+from phash_dagster.images.turns import Turn
+from tests.images.hosts import NOW
 
 
 def png(width: int = 12, height: int = 10) -> bytes:
@@ -75,7 +77,7 @@ class Fetching:
         self.most_running = 0
         self.cancelled = 0
 
-    async def fetch(self, reference: ImageReference) -> FetchedImage:
+    async def fetch(self, reference: ImageReference, turn: Turn) -> FetchedImage:
         self.running += 1
         self.most_running = max(self.running, self.most_running)
         try:
@@ -87,13 +89,13 @@ class Fetching:
             self.running -= 1
         if isinstance(self._answer, Exception):
             raise self._answer
-        return FetchedImage(self._answer, "cdn")
+        return FetchedImage(self._answer, "cdn", "feed_fullsize@jpeg")
 
-    async def fetch_original(self, reference: ImageReference) -> FetchedImage:
+    async def fetch_original(self, reference: ImageReference, turn: Turn) -> FetchedImage:
         self.originals += 1
         if isinstance(self._original, Exception):
             raise self._original
-        return FetchedImage(self._original, "pds")
+        return FetchedImage(self._original, "pds", "original")
 
 
 def references(count: int) -> list[ImageReference]:
@@ -190,8 +192,8 @@ def test_the_original_is_not_asked_for_without_need(answer: bytes | Exception) -
 
 def test_an_original_that_does_not_decode_is_not_asked_for_again() -> None:
     class FromPds(Fetching):
-        async def fetch(self, reference: ImageReference) -> FetchedImage:
-            return FetchedImage(b"", "pds")
+        async def fetch(self, reference: ImageReference, turn: Turn) -> FetchedImage:
+            return FetchedImage(b"", "pds", "original")
 
     fetcher = FromPds()
     (result,) = process(fetcher, Size())
@@ -212,7 +214,7 @@ def test_an_unexpected_error_makes_its_image_wait_and_is_logged_with_its_traceba
 ) -> None:
     (result,) = process(Fetching(), Size(fails=True))
     assert result.outcome is Outcome.waiting
-    assert result.reason == "unexpected ZeroDivisionError, see the log: 'in the hash'"
+    assert result.reason == "size: unexpected ZeroDivisionError, see the log: 'in the hash'"
     (record,) = caplog.records
     assert "'cid0'" in record.getMessage()
     assert record.exc_info is not None
@@ -226,14 +228,14 @@ def test_an_unexpected_error_of_the_fetcher_makes_its_image_wait() -> None:
 
 def test_every_reference_ends_in_one_result() -> None:
     class Mixed(Fetching):
-        async def fetch(self, reference: ImageReference) -> FetchedImage:
+        async def fetch(self, reference: ImageReference, turn: Turn) -> FetchedImage:
             number = int(reference.blob_cid.removeprefix("cid"))
             await asyncio.sleep(number % 7 / 1000)
             if number % 3 == 0:
                 raise ImageUnavailable("busy")
             if number % 3 == 1:
                 raise RuntimeError("surprise")
-            return FetchedImage(PNG, "pds")
+            return FetchedImage(PNG, "pds", "original")
 
     images = references(100)
     results = process(Mixed(), Size(), images=images)
@@ -292,9 +294,9 @@ def test_references_are_taken_only_as_slots_get_free() -> None:
 
 def test_a_slow_image_does_not_hold_up_the_others() -> None:
     class OneSlow(Fetching):
-        async def fetch(self, reference: ImageReference) -> FetchedImage:
+        async def fetch(self, reference: ImageReference, turn: Turn) -> FetchedImage:
             await asyncio.sleep(0.5 if reference.blob_cid == "cid0" else 0)
-            return FetchedImage(PNG, "cdn")
+            return FetchedImage(PNG, "cdn", "feed_fullsize@jpeg")
 
     results = process(OneSlow(), Size(), images=references(20), concurrency=2)
     assert results[-1].reference.blob_cid == "cid0"
@@ -302,10 +304,10 @@ def test_a_slow_image_does_not_hold_up_the_others() -> None:
 
 def test_stopping_early_ends_what_is_under_way() -> None:
     class FirstAtOnce(Fetching):
-        async def fetch(self, reference: ImageReference) -> FetchedImage:
+        async def fetch(self, reference: ImageReference, turn: Turn) -> FetchedImage:
             if reference.blob_cid == "cid0":
                 raise ImageUnavailable("busy")
-            return await super().fetch(reference)
+            return await super().fetch(reference, turn)
 
     async def run() -> FirstAtOnce:
         fetcher = FirstAtOnce(seconds=60)
@@ -336,3 +338,56 @@ def test_cancelling_the_consumer_ends_what_is_under_way() -> None:
 
     fetcher = asyncio.run(run())
     assert (fetcher.cancelled, fetcher.running) == (4, 0)
+
+
+def test_only_the_hashes_that_an_image_lacks_are_computed() -> None:
+    image = ImageReference("cid", "did:plc:a", None, missing=("two",))
+    (result,) = process(Fetching(), Size("one"), Size("two"), images=[image])
+    assert [hashed.algorithm for hashed in result.hashes] == ["two"]
+    assert result.outcome is Outcome.hashed
+
+
+def test_a_hash_is_kept_when_another_algorithm_fails_and_the_image_waits_for_that() -> None:
+    (result,) = process(Fetching(), Size("one"), Size("two", fails=True))
+    assert result.outcome is Outcome.waiting
+    assert [hashed.algorithm for hashed in result.hashes] == ["one"]
+    assert (result.reason or "").startswith("two: unexpected ZeroDivisionError")
+    assert (result.width, result.format) == (12, "png")
+
+
+def test_the_rendition_that_was_hashed_is_recorded() -> None:
+    (rendition,) = process(Fetching(), Size())
+    (original,) = process(Fetching(b"", original=PNG), Size())
+    assert (rendition.rendition, original.rendition) == ("feed_fullsize@jpeg", "original")
+
+
+def test_what_a_wait_depends_on_reaches_the_result() -> None:
+    failure = ImageUnavailable("down", not_before=NOW, excused=True)
+    (result,) = process(Fetching(failure), Size())
+    assert (result.not_before, result.excused) == (NOW, True)
+
+
+def test_images_that_wait_for_a_slow_host_do_not_hold_up_the_others() -> None:
+    class SlowHost(Fetching):
+        def __init__(self) -> None:
+            super().__init__()
+            self.others_done = asyncio.Event()
+            self.done = 0
+
+        async def fetch(self, reference: ImageReference, turn: Turn) -> FetchedImage:
+            if reference.did == "did:plc:slow":
+                async with turn.parked():
+                    await self.others_done.wait()
+            else:
+                self.done += 1
+                if self.done == 20:
+                    self.others_done.set()
+            return FetchedImage(PNG, "cdn", "feed_fullsize@jpeg")
+
+    async def run() -> int:
+        slow = [ImageReference(f"slow{number}", "did:plc:slow", None) for number in range(8)]
+        images = [*slow, *references(20)]
+        results = process_images(images, SlowHost(), [Size()], DecodeLimits(), 4)
+        return len([result async for result in results])
+
+    assert asyncio.run(run()) == 28

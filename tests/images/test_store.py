@@ -1,5 +1,6 @@
 """Which images need work, and what is recorded of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,13 +14,15 @@ from phash_dagster.images.store import (
     LONGEST_RETRY,
     MAX_WAITS,
     Wait,
+    given_up_preview,
     hash_preview,
     outcome_counts,
     pending_images,
+    rule_algorithms,
     save_results,
     settle,
 )
-from phash_dagster.warehouse import ImagePost, ImagePosts, Warehouse
+from phash_dagster.warehouse import Connection, ImagePost, ImagePosts, Warehouse
 
 NOW = datetime(2026, 11, 23, 19, 30, tzinfo=UTC)
 HOUR = "2026-11-23-19:00"
@@ -80,10 +83,18 @@ class Store:
         with self.warehouse.write() as connection:
             save_results(connection, results, now=at)
 
-    def pending(self, at: datetime = NOW, algorithm: str = "average") -> list[ImageReference]:
+    def pending(
+        self,
+        at: datetime = NOW,
+        algorithms: Sequence[str] = ("average",),
+        *,
+        retry_given_up: bool = False,
+    ) -> list[ImageReference]:
         with self.warehouse.read() as connection:
             self.posts.attach(connection, self.posts.partition_keys())
-            return pending_images(connection, algorithm=algorithm, now=at)
+            return pending_images(
+                connection, algorithms=algorithms, now=at, retry_given_up=retry_given_up
+            )
 
     def pending_cids(self, at: datetime = NOW) -> list[str]:
         return [reference.blob_cid for reference in self.pending(at)]
@@ -106,6 +117,21 @@ class Store:
         with self.warehouse.read() as connection:
             self.posts.attach(connection, self.posts.partition_keys())
             return outcome_counts(connection)
+
+
+def rule_load(connection: Connection, version: str, algorithm: str) -> None:
+    """Put a version of one rule hash in force."""
+    connection.execute(
+        "INSERT INTO rule_loads BY NAME SELECT count(*) AS load_number, $1 AS version, "
+        "now() AS loaded_at FROM rule_loads",
+        [version],
+    )
+    connection.execute(
+        "INSERT INTO rule_hashes BY NAME SELECT $1 AS version, 'r' AS rule_id, "
+        "'0' AS rule_hash, 0 AS hash, $2 AS algorithm, 3 AS threshold, 0 AS rule_order, "
+        "0 AS hash_order, 'live' AS mode",
+        [version, algorithm],
+    )
 
 
 @pytest.fixture
@@ -136,7 +162,7 @@ def test_a_hashed_image_is_not_pending_again(store: Store) -> None:
 def test_a_new_algorithm_makes_hashed_images_pending(store: Store) -> None:
     store.add(post("x"))
     store.save(hashed("x"))
-    assert [image.blob_cid for image in store.pending(algorithm="pdq")] == ["x"]
+    assert [image.blob_cid for image in store.pending(algorithms=["pdq"])] == ["x"]
 
 
 @pytest.mark.parametrize("outcome", FAILURES)
@@ -154,7 +180,7 @@ def test_an_image_not_found_is_tried_again_when_it_is_posted_again_later(store: 
     assert again.did == "did:plc:b"
     store.save(ended("x", Outcome.not_found, again.did), at=NOW + timedelta(minutes=7))
     assert store.pending_cids(NOW + timedelta(minutes=8)) == []
-    other_post = replace(post("x", did="did:plc:b", at=NOW + timedelta(minutes=9)), uri="at://b/2")
+    other_post = post("x", did="did:plc:b", at=NOW + timedelta(minutes=9))._replace(uri="at://b/2")
     store.add(other_post)
     assert store.pending_dids(NOW + timedelta(minutes=10)) == ["did:plc:b"]
 
@@ -180,7 +206,9 @@ def test_an_author_is_asked_whose_post_of_the_next_hour_came_before_the_try_with
     store.add(post("x", did="did:plc:owner", at=eight + timedelta(seconds=3)))
     with store.warehouse.read() as connection:
         store.posts.attach(connection, ["2026-11-23-20:00"])
-        [image] = pending_images(connection, algorithm="average", now=eight + timedelta(minutes=1))
+        [image] = pending_images(
+            connection, algorithms=["average"], now=eight + timedelta(minutes=1)
+        )
     assert image.did == "did:plc:owner"
 
 
@@ -264,7 +292,7 @@ def test_an_image_that_fails_for_a_new_algorithm_is_not_tried_for_ever(store: St
     store.add(post("x"))
     store.save(hashed("x"))
     store.save(ended("x", Outcome.not_found), at=NOW + timedelta(seconds=1))
-    assert store.pending(NOW + timedelta(days=2), algorithm="pdq") == []
+    assert store.pending(NOW + timedelta(days=2), algorithms=["pdq"]) == []
 
 
 def test_attempts_are_kept_until_the_image_is_hashed(store: Store) -> None:
@@ -306,7 +334,7 @@ def test_a_later_hash_replaces_the_earlier(store: Store) -> None:
 @given(number=st.integers(0, 200))
 def test_waits_grow_and_end(number: int) -> None:
     earlier = Wait(number, NOW) if number else None
-    outcome, wait = settle(Outcome.waiting, earlier, now=NOW)
+    outcome, wait = settle(ended("x", Outcome.waiting), earlier, now=NOW)
     if number + 1 >= MAX_WAITS:
         assert (outcome, wait) == (Outcome.gave_up, None)
     else:
@@ -314,3 +342,84 @@ def test_waits_grow_and_end(number: int) -> None:
         assert wait is not None
         assert wait.number == number + 1
         assert NOW < wait.until <= NOW + LONGEST_RETRY
+
+
+def test_no_wait_ends_before_its_host_is_asked_again() -> None:
+    later = NOW + timedelta(minutes=5)
+    result = replace(ended("x", Outcome.waiting), not_before=later)
+    assert settle(result, None, now=NOW) == (Outcome.waiting, Wait(1, later))
+    assert settle(result, Wait(3, NOW + timedelta(minutes=1)), now=NOW) == (
+        Outcome.waiting,
+        Wait(3, later),
+    )
+
+
+def test_a_host_that_is_asked_again_soon_does_not_shorten_a_wait() -> None:
+    result = replace(ended("x", Outcome.waiting), not_before=NOW + timedelta(seconds=30))
+    assert settle(result, Wait(4, NOW), now=NOW) == (
+        Outcome.waiting,
+        Wait(5, NOW + timedelta(minutes=16)),
+    )
+
+
+def test_no_image_is_given_up_while_a_host_of_the_operator_is_down(store: Store) -> None:
+    store.add(post("x"))
+    excused = replace(ended("x", Outcome.waiting), excused=True)
+    at = NOW
+    for _ in range(3 * MAX_WAITS):
+        store.save(excused, at=at)
+        [due] = store.outcome("next_retry_at")
+        assert isinstance(due, datetime)
+        at = due
+    assert store.counts() == {"waiting": 1}
+    store.save(ended("x", Outcome.waiting), at=at)
+    assert store.counts() == {"gave_up": 1}
+
+
+def test_an_image_is_pending_while_one_of_several_hashes_is_missing(store: Store) -> None:
+    store.add(post("x"), post("y", at=NOW + timedelta(seconds=1)))
+    store.save(hashed("x"))
+    found = store.pending(algorithms=["average", "pdq"])
+    assert {image.blob_cid: image.missing for image in found} == {
+        "x": ("pdq",),
+        "y": ("average", "pdq"),
+    }
+    assert store.pending_cids() == ["y"]
+
+
+def test_the_hashes_of_an_image_that_waits_for_another_algorithm_are_kept(store: Store) -> None:
+    store.add(post("x"))
+    partly = replace(hashed("x"), outcome=Outcome.waiting, reason="pdq failed")
+    store.save(partly)
+    assert store.counts() == {"waiting": 1}
+    due = NOW + timedelta(minutes=1)
+    [image] = store.pending(due, algorithms=["average", "pdq"])
+    assert image.missing == ("pdq",)
+    assert store.pending(due) == []
+
+
+def test_an_image_that_was_given_up_is_pending_only_when_a_person_asks(store: Store) -> None:
+    store.add(post("x"), post("y"))
+    store.save(ended("x", Outcome.gave_up), ended("y", Outcome.not_found))
+    later = NOW + timedelta(days=3)
+    assert store.pending(later) == []
+    assert [image.blob_cid for image in store.pending(later, retry_given_up=True)] == ["x"]
+    store.save(ended("x", Outcome.waiting), at=later)
+    assert store.counts() == {"waiting": 1, "not_found": 1}
+    assert store.pending(later, retry_given_up=True) == []
+
+
+def test_images_that_were_given_up_are_listed_with_the_reason(store: Store) -> None:
+    store.add(post("x"), post("y"))
+    store.save(ended("x", Outcome.gave_up), hashed("y"))
+    with store.warehouse.read() as connection:
+        store.posts.attach(connection, [HOUR])
+        [(cid, did, attempts, _, reason)] = given_up_preview(connection)
+    assert (cid, did, attempts, reason) == ("x", "did:plc:a", 1, "because of a")
+
+
+def test_the_rules_in_force_say_which_algorithms_they_need(store: Store) -> None:
+    with store.warehouse.write() as connection:
+        for version, algorithm in (("v1", "pdq"), ("v2", "average")):
+            rule_load(connection, version, algorithm)
+        assert rule_algorithms(connection) == ["average"]

@@ -6,6 +6,7 @@ import pytest
 
 from phash_dagster.sandbox import Sandbox
 from phash_dagster.sandbox import images as pictures
+from phash_dagster.sandbox.cdn import FORMATS, MAX_SIDE, render
 from phash_dagster.sandbox.pipeline import LocalPipeline
 from tests.pipeline.conftest import (
     Publisher,
@@ -25,6 +26,12 @@ def pieces(data: bytes) -> list[bytes]:
     return [data[start : start + 32] for start in range(0, len(data) - 32, len(data) // 8)]
 
 
+def with_renditions(image: bytes) -> list[bytes]:
+    """An uploaded file, and what the CDN makes of it, which is what the pipeline fetches."""
+    rendered = {render(image, name, side) for name in FORMATS for side in MAX_SIDE.values()}
+    return [image, *(each for each in rendered if each)]
+
+
 def test_neither_images_nor_credentials_are_left_on_disk(
     sandbox: Sandbox, pipeline: LocalPipeline, publisher: Publisher, tmp_path: Path
 ) -> None:
@@ -37,7 +44,12 @@ def test_neither_images_nor_credentials_are_left_on_disk(
     assert len(sent_events(sandbox)) == 1
 
     secrets = [sandbox.world.automod.password.encode(), b'"accessJwt"', b"Bearer ey"]
-    images = [piece for image in publisher.files for piece in pieces(image)]
+    images = [
+        piece
+        for uploaded in publisher.files
+        for image in with_renditions(uploaded)
+        for piece in pieces(image)
+    ]
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) > 10
     for path in written:

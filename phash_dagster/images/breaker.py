@@ -1,0 +1,143 @@
+"""Stops asking a host that fails, for a while: one circuit breaker per host.
+
+A circuit is closed until so many requests in a row fail; then it is open, and nothing is asked;
+then it is half-open, and exactly one request is let through: the probe. If that succeeds the
+circuit closes, if it fails the circuit opens for as long again.
+
+Written here because the state has to outlive a process of some seconds: of the libraries
+(pybreaker, circuitbreaker, aiobreaker, purgatory) none has asyncio, a single probe, and a state
+that can be kept elsewhere than in memory or Redis. Nothing here does I/O or reads the clock itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from phash_dagster.clock import Clock
+
+_NONE: Final[Mapping[str, "Circuit"]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class BreakerPolicy:
+    """After how many failures in a row a host is left alone, and for how long."""
+
+    failures: int
+    open_for: timedelta
+
+
+@dataclass(frozen=True)
+class Host:
+    """Whom requests go to.
+
+    `name` tells circuits apart. `trusted` hosts are those of the operator, all others were named
+    by strangers.
+    """
+
+    name: str
+    trusted: bool
+    policy: BreakerPolicy
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """What is known of a host: failures in a row, and until when it is not asked."""
+
+    failures: int = 0
+    open_until: datetime | None = None
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether nothing is asked now."""
+        return self.open_until is not None and now < self.open_until
+
+    def after_failure(self, policy: BreakerPolicy, now: datetime) -> "Circuit":
+        """The circuit after one more failure.
+
+        One that comes in while the circuit is open belongs to a request from before; it does not
+        lengthen the pause.
+        """
+        if self.is_open(now):
+            return self
+        failures = self.failures + 1
+        open_until = now + policy.open_for if failures >= policy.failures else None
+        return Circuit(failures, open_until)
+
+
+CLOSED: Final = Circuit()
+
+
+class CircuitOpenError(Exception):
+    """The host failed so often that it is not asked before `until`."""
+
+    def __init__(self, host: Host, circuit: Circuit, until: datetime) -> None:
+        super().__init__(host, circuit, until)
+        self.host = host
+        self.until = until
+        self.reason = (
+            f"{host.name} is not asked before {until:%Y-%m-%d %H:%M:%S} UTC, "
+            f"after {circuit.failures} failures in a row"
+        )
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class CircuitBreakers:
+    """The circuits of all hosts. For one event loop; not thread-safe.
+
+    Every probe ends in one call of `succeeded`, `failed` or `abandoned`. Two processes that work at
+    the same time each send a probe of their own.
+    """
+
+    def __init__(self, clock: Clock, circuits: Mapping[str, Circuit] = _NONE) -> None:
+        self._clock = clock
+        self._circuits = dict(circuits)
+        self._probing: set[str] = set()
+        self._changed: set[str] = set()
+
+    def admit(self, host: Host) -> bool:
+        """Let a request through; whether it is the probe of a half-open circuit.
+
+        Raises:
+            CircuitOpenError: The circuit is open, or half-open with a probe on its way.
+        """
+        circuit = self._circuits.get(host.name, CLOSED)
+        if circuit.open_until is None:
+            return False
+        if circuit.is_open(self._clock()) or host.name in self._probing:
+            raise CircuitOpenError(host, circuit, circuit.open_until)
+        self._probing.add(host.name)
+        return True
+
+    def succeeded(self, host: Host) -> None:
+        """The host answered, whatever it said: the circuit closes."""
+        self._settle(host, CLOSED)
+
+    def failed(self, host: Host) -> datetime | None:
+        """The host did not answer; the end of the pause if the circuit is open now."""
+        now = self._clock()
+        circuit = self._circuits.get(host.name, CLOSED).after_failure(host.policy, now)
+        self._settle(host, circuit)
+        return circuit.open_until
+
+    def abandoned(self, host: Host) -> None:
+        """The probe ended without telling anything about the host; another may be sent."""
+        self._probing.discard(host.name)
+
+    def take_changes(self) -> dict[str, Circuit]:
+        """The circuits that changed since the last call, by the name of the host."""
+        changed = {name: self._circuits.get(name, CLOSED) for name in self._changed}
+        self._changed.clear()
+        return changed
+
+    def _settle(self, host: Host, circuit: Circuit) -> None:
+        self._probing.discard(host.name)
+        if circuit == self._circuits.get(host.name, CLOSED):
+            return
+        self._changed.add(host.name)
+        if circuit == CLOSED:
+            del self._circuits[host.name]
+        else:
+            self._circuits[host.name] = circuit

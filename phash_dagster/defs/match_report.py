@@ -8,6 +8,7 @@ from phash_dagster.defs.jobs import write_report as write_report_job
 from phash_dagster.defs.resources import (
     ClockParam,
     ImagePostsParam,
+    IngestRecordsParam,
     SettingsParam,
     WarehouseParam,
 )
@@ -34,6 +35,7 @@ def match_report(
     settings: SettingsParam,
     warehouse: WarehouseParam,
     posts: ImagePostsParam,
+    ingest: IngestRecordsParam,
     clock: ClockParam,
 ) -> dg.MaterializeResult[None]:
     """Collect the figures and write the report."""
@@ -41,7 +43,9 @@ def match_report(
     from phash_dagster.reports.render import render_markdown, write_report
 
     until = clock()
-    report = collect(warehouse, posts, since=until - timedelta(days=config.days), until=until)
+    report = collect(
+        warehouse, posts, ingest, since=until - timedelta(days=config.days), until=until
+    )
     path = write_report(report, settings.reports_dir, ozone_url=settings.ozone_url)
     return dg.MaterializeResult(
         metadata={
@@ -49,6 +53,7 @@ def match_report(
             "summary": dg.MetadataValue.md(render_markdown(report)),
             "images": report.seen["images"],
             "actions_sent": report.actions_in_state("sent"),
+            "stream_gaps": len(report.gaps),
         }
     )
 

@@ -6,6 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from phash_dagster.images.store import outcome_counts
+from phash_dagster.ingest import IngestRecords
+from phash_dagster.ingest.questions import anomaly_types, stream_gaps
+from phash_dagster.ingest.verdicts import AnomalyType, StreamGap
 from phash_dagster.rules import current_version
 from phash_dagster.sql import statement
 from phash_dagster.warehouse import Connection, ImagePosts, Warehouse
@@ -27,6 +30,9 @@ class MatchReport:
         matches: A row per rule: `sql/report/matches_by_rule.sql`.
         actions: A row per rule, event and state: `sql/report/actions_by_rule.sql`.
         latest: The latest actions: `sql/report/latest_actions.sql`.
+        gaps: Where events may be missing, by what was noticed in the period, the latest first.
+        anomalies: What in events was not understood, by type, the most frequent first.
+        lag: One row about how late events were read: `sql/report/lag.sql`.
     """
 
     since: datetime
@@ -37,6 +43,9 @@ class MatchReport:
     matches: tuple[Row, ...]
     actions: tuple[Row, ...]
     latest: tuple[Row, ...]
+    gaps: tuple[StreamGap, ...]
+    anomalies: tuple[AnomalyType, ...]
+    lag: Row
 
     def actions_in_state(self, state: str) -> int:
         """How many actions of the period are in a state, e.g. `sent`."""
@@ -44,12 +53,18 @@ class MatchReport:
 
 
 def collect(
-    warehouse: Warehouse, posts: ImagePosts, *, since: datetime, until: datetime
+    warehouse: Warehouse,
+    posts: ImagePosts,
+    ingest: IngestRecords,
+    *,
+    since: datetime,
+    until: datetime,
 ) -> MatchReport:
     """Ask the warehouse for the figures of a period; posts count by whole hours."""
     since = since.replace(minute=0, second=0, microsecond=0)
     with warehouse.read() as connection:
         posts.attach(connection, _hours(posts, since, until))
+        ingest.attach(connection, since=since)
         ruleset = current_version(connection)
         version = ruleset.version if ruleset else None
         return MatchReport(
@@ -61,6 +76,9 @@ def collect(
             matches=_rows(connection, "report/matches_by_rule", version=version),
             actions=_rows(connection, "report/actions_by_rule", since=since),
             latest=_rows(connection, "report/latest_actions", since=since),
+            gaps=stream_gaps(connection),
+            anomalies=anomaly_types(connection),
+            lag=_rows(connection, "report/lag")[0],
         )
 
 

@@ -75,6 +75,8 @@ def test_both_ops_of_the_actions_share_the_pool_with_one_slot(defs: dg.Definitio
 def test_sensors_and_schedules_run_without_being_switched_on(defs: dg.Definitions) -> None:
     assert {sensor.name for sensor in defs.sensors or []} == {
         "jetstream_sensor",
+        "ingest_health_sensor",
+        "golden_sensor",
         "catch_up_sensor",
         "rules_sensor",
         "rematch_sensor",
@@ -82,6 +84,19 @@ def test_sensors_and_schedules_run_without_being_switched_on(defs: dg.Definition
     for sensor in defs.sensors or []:
         assert isinstance(sensor, dg.SensorDefinition)
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    for schedule in defs.schedules or []:
+        assert isinstance(schedule, dg.ScheduleDefinition)
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_no_rematch_runs_beside_a_compaction(defs: dg.Definitions) -> None:
+    for name in ("compact_hours", "rematch_hours"):
+        assert defs.resolve_job_def(name).tags["phash/lane"] == "backfill"
+    config = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    limits = config["concurrency"]["runs"]["tag_concurrency_limits"]
+    [lane] = [limit for limit in limits if limit["key"] == "phash/lane"]
+    assert lane["limit"] == 1
+    assert lane["value"] == {"applyLimitPerUniqueValue": True}
 
 
 def test_the_current_hour_is_a_partition_from_its_first_minute(defs: dg.Definitions) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from phash_dagster.images.model import ImageHash, ImageReference, ImageResult, Outcome
 from phash_dagster.images.store import save_results
+from phash_dagster.ingest import Anomaly, IngestRecords
 from phash_dagster.moderation.actions import Action, Event, State
 from phash_dagster.moderation.mirror import save_actions
 from phash_dagster.reports.data import MatchReport, collect
@@ -17,6 +18,7 @@ from phash_dagster.reports.markdown import escape_cell
 from phash_dagster.reports.render import render_html, render_markdown, write_report
 from phash_dagster.rules import Rule, RuleSet, save_version
 from phash_dagster.warehouse import ImagePost, ImagePosts, Warehouse
+from tests.ingest.records import gap, record
 
 NOW = datetime(2026, 11, 23, 19, 30, tzinfo=UTC)
 HASH = "783101f7e7870f0f"
@@ -113,14 +115,16 @@ def warehouse(tmp_path: Path, posts: ImagePosts) -> Warehouse:
         )
         save_version(connection, RuleSet.of((rule(),), default_threshold=3), loaded_at=NOW)
         connection.execute(
-            "INSERT INTO rule_matches VALUES ('x', 'rule:troll', $1, 1, 'v', now())", [HASH]
+            "INSERT INTO rule_matches VALUES ('x', 'rule:troll', $1, 'average', 1, 'v', now())",
+            [HASH],
         )
         save_actions(connection, [ACTION])
     return store
 
 
 def collected(warehouse: Warehouse, posts: ImagePosts) -> MatchReport:
-    return collect(warehouse, posts, since=NOW - timedelta(days=7), until=NOW)
+    ingest = IngestRecords(posts.root.parent / "ingest_batches")
+    return collect(warehouse, posts, ingest, since=NOW - timedelta(days=7), until=NOW)
 
 
 def test_the_figures_are_those_of_the_period(warehouse: Warehouse, posts: ImagePosts) -> None:
@@ -139,6 +143,40 @@ def test_an_empty_warehouse_still_gives_a_report(tmp_path: Path) -> None:
     assert report.seen["images"] == 0
     assert "No rules are in force." in render_html(report)
     assert "0 posts" in render_markdown(report)
+
+
+def test_a_report_without_gaps_says_so(warehouse: Warehouse, posts: ImagePosts) -> None:
+    report = collected(warehouse, posts)
+    assert "No events are known to be missing." in render_html(report)
+    assert "No events are known to be missing." in render_markdown(report)
+
+
+def test_gaps_anomalies_and_lag_of_the_period_are_named(
+    warehouse: Warehouse, posts: ImagePosts
+) -> None:
+    ingest = IngestRecords(posts.root.parent / "ingest_batches")
+    odd = (Anomaly("unknown_embed:x", 7, "at://did/c/r"),)
+    ingest.write(record("1", lag=3.0, gaps=(gap(60),), anomalies=odd))
+    ingest.write(record("2", ended=NOW - timedelta(days=8), gaps=(gap(60, host="old"),)))
+    report = collected(warehouse, posts)
+    text = (
+        "Events between 2026-11-23 18:30 UTC and 2026-11-23 18:40 UTC may be missing: clamped, h."
+    )
+    for page in (render_html(report), render_markdown(report)):
+        assert text in page
+        assert page.count("may be missing") == 1
+        assert "3.0 s" in page
+        assert "at://did/c/r" in page
+        assert "No events are known to be missing." not in page
+    assert "<td>unknown_embed:x</td>" in render_html(report)
+    assert "| unknown\\_embed:x | 7 |" in render_markdown(report)
+
+
+def test_anomalies_are_only_text(warehouse: Warehouse, posts: ImagePosts) -> None:
+    ingest = IngestRecords(posts.root.parent / "ingest_batches")
+    ingest.write(record("1", anomalies=(Anomaly("odd", 1, HOSTILE),)))
+    report = collected(warehouse, posts)
+    assert "<script>" not in render_html(report) + render_markdown(report).replace("\\<", "")
 
 
 class Tags(HTMLParser):

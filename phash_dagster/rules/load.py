@@ -1,76 +1,100 @@
 """Reads rule files into a rule set, or says everything that is wrong with them."""
 
-import json
-import sys
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
+from phash_dagster.rules.dangers import Danger, Place
+from phash_dagster.rules.lint import PlacedRule, find_dangers, set_aside
 from phash_dagster.rules.model import Rule, RuleSet
-from phash_dagster.rules.problems import RuleProblem, RulesError, quote, rule_problems
+from phash_dagster.rules.origin import SourceFile
+from phash_dagster.rules.parse import Entry, parse_file
+from phash_dagster.rules.problems import RuleProblem, RulesError, quote
 
 SCHEMA_FILE = "schema.json"
 """The JSON schema for editors; lies among the rule files and is none."""
 
-_ARRAY = "a JSON array of rules, [{…}, …]"
-
 
 @dataclass(frozen=True)
-class _Entry:
-    """A rule and where it stands."""
+class LoadedRules:
+    """What rule files hold, checked.
 
-    file: str
-    index: int
-    rule: Rule
+    Attributes:
+        ruleset: The rules; dangerous hashes are set aside in it.
+        places: Where each rule stands, in the order of the rules.
+        dangers: What is dangerous in them and not allowed.
+        files: The files as they were read.
+    """
+
+    ruleset: RuleSet
+    places: tuple[Place, ...]
+    dangers: tuple[Danger, ...]
+    files: tuple[SourceFile, ...]
+
+    @property
+    def summary(self) -> str:
+        """In one line how much there is, and how much of it is set aside."""
+        hashes = sum(len(rule.phashes) for rule in self.ruleset.rules)
+        return (
+            f"{_count(len(self.ruleset.rules), 'rule')}, {_count(hashes, 'hash', 'hashes')}: "
+            f"{_count(len(self.dangers), 'danger')}, "
+            f"{_count(len(self.ruleset.set_aside), 'hash', 'hashes')} set aside"
+        )
 
 
-@dataclass(frozen=True)
-class _Parsed:
-    """What a file holds: rules that are valid, and what is wrong with the others."""
+def load_folder(rules_dir: Path, default_threshold: int, now: datetime) -> LoadedRules:
+    """Load every rule file of a folder, in name order, and look for dangers.
 
-    entries: Sequence[_Entry] = ()
-    problems: Sequence[RuleProblem] = ()
-
-
-class _Object(dict[str, Any]):
-    """A JSON object that remembers the names it was given twice; plain JSON keeps the last."""
-
-    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        counts = Counter(name for name, _ in pairs)
-        self.repeated = [name for name, count in counts.items() if count > 1]
-
-
-def load_rules(rules_dir: Path, default_threshold: int) -> RuleSet:
-    """Load every rule file of a folder, in name order.
-
-    Rule files are those that `rule_files` lists. A folder without any is a set without rules.
+    Rule files are those that `rule_files` lists. A folder without any is an error, since it is more
+    often an accident than meant: a file that holds [] is a set without rules.
 
     Args:
         rules_dir: The folder.
         default_threshold: Hamming distance in bits for rules that name no threshold.
+        now: The time by which rules have expired or not.
 
     Raises:
         RulesError: The folder or a file cannot be read, or a rule is not valid; lists every
             problem of every file.
     """
-    _check_folder(rules_dir)
-    paths = rule_files(rules_dir)
-    files = [_parse_file(path) for path in paths]
+    return _load_files(_files_of(rules_dir), default_threshold, now)
+
+
+def load_paths(paths: Sequence[Path], default_threshold: int, now: datetime) -> LoadedRules:
+    """Load rule files, and the rule files of folders, in this order as one set of rules.
+
+    Raises:
+        RulesError: As `load_folder`.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_file():
+            files.append(path)
+        else:
+            files += _files_of(path)
+    return _load_files(files, default_threshold, now)
+
+
+def _load_files(paths: Sequence[Path], default_threshold: int, now: datetime) -> LoadedRules:
+    files = [parse_file(path) for path in paths]
     entries = [entry for file in files for entry in file.entries]
     problems = [problem for file in files for problem in file.problems]
     problems += _shared_ids(entries)
     if problems:
         raise RulesError(problems)
-    return RuleSet.of(
-        _with_distinct_ids([entry.rule for entry in entries]),
-        default_threshold=default_threshold,
-        sources=tuple(path.name for path in paths),
-    )
+    rules = _with_distinct_ids([entry.rule for entry in entries])
+    places = tuple(entry.place for entry in entries)
+    sources = tuple(path.name for path in paths)
+    ruleset = RuleSet.of(rules, default_threshold=default_threshold, sources=sources)
+    placed = [
+        PlacedRule(place, rule, ruleset.threshold(rule))
+        for place, rule in zip(places, rules, strict=True)
+    ]
+    dangers = tuple(find_dangers(placed, now))
+    ruleset = replace(ruleset, set_aside=set_aside(placed, dangers))
+    texts = tuple(SourceFile(path.name, file.text) for path, file in zip(paths, files, strict=True))
+    return LoadedRules(ruleset, places, dangers, texts)
 
 
 def rule_files(rules_dir: Path) -> list[Path]:
@@ -86,7 +110,11 @@ def rule_files(rules_dir: Path) -> list[Path]:
     )
 
 
-def _check_folder(rules_dir: Path) -> None:
+def _count(number: int, singular: str, plural: str = "") -> str:
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
+def _files_of(rules_dir: Path) -> list[Path]:
     try:
         next(rules_dir.iterdir(), None)
     except OSError as error:
@@ -96,89 +124,26 @@ def _check_folder(rules_dir: Path) -> None:
         allowed = "a folder of rule files, *.json (RULES_DIR names it)"
         problem = RuleProblem(str(rules_dir), None, "", found, allowed)
         raise RulesError([problem]) from error
+    files = rule_files(rules_dir)
+    if not files:
+        allowed = "at least one *.json; where no rules are meant, a file that holds []"
+        raise RulesError([RuleProblem(str(rules_dir), None, "", "no rule file", allowed)])
+    return files
 
 
-def _parse_file(path: Path) -> _Parsed:
-    if _has_lone_surrogate(path.name):
-        problem = RuleProblem(quote(path.name), None, "", "a name that is not UTF-8", "UTF-8")
-        return _Parsed(problems=[problem])
-    try:
-        return _parse_text(path)
-    except RecursionError:
-        return _unusable(path, "", "arrays or objects nested too deeply", _ARRAY)
-
-
-def _parse_text(path: Path) -> _Parsed:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        content = json.loads(text, object_pairs_hook=_Object)
-    except OSError as error:
-        return _unusable(path, "", f"a file that cannot be read ({error.strerror})", "a file")
-    except UnicodeDecodeError as error:
-        return _unusable(path, f"byte {error.start + 1}", "bytes that are not UTF-8", "UTF-8 text")
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        return _unusable(path, place, f"text that is not JSON ({error.msg})", _ARRAY)
-    except ValueError:  # Python's own limit for the digits of a number
-        allowed = f"numbers of at most {sys.get_int_max_str_digits():,} digits"
-        return _unusable(path, "", "a longer number", allowed)
-    if not isinstance(content, list):
-        return _unusable(path, "", quote(content), _ARRAY)
-    rules = [_parse_rule(path.name, index, item) for index, item in enumerate(content)]
-    return _Parsed(
-        [entry for rule in rules for entry in rule.entries],
-        [problem for rule in rules for problem in rule.problems],
-    )
-
-
-def _unusable(path: Path, place: str, found: str, allowed: str) -> _Parsed:
-    return _Parsed(problems=[RuleProblem(path.name, None, place, found, allowed)])
-
-
-def _parse_rule(file: str, index: int, item: object) -> _Parsed:
-    if not isinstance(item, _Object):
-        allowed = "a rule, a JSON object {…}"
-        return _Parsed(problems=[RuleProblem(file, index, "", quote(item), allowed)])
-    repeated = [
-        RuleProblem(file, index, name, "more than one value", "each field once")
-        for name in item.repeated
-    ]
-    if broken := [name for name, value in item.items() if _has_lone_surrogate((name, value))]:
-        found = "half a surrogate pair, \\ud800 to \\udfff"
-        return _Parsed(
-            problems=[
-                RuleProblem(file, index, quote(name)[1:-1], found, "whole characters")
-                for name in broken
-            ]
-        )
-    try:
-        rule = Rule.model_validate(item, by_alias=True, by_name=False)
-    except ValidationError as error:
-        return _Parsed(problems=[*repeated, *rule_problems(file, index, error)])
-    return _Parsed([_Entry(file, index, rule)], repeated)
-
-
-def _has_lone_surrogate(value: object) -> bool:
-    """Whether a text in it stands for no characters; JSON allows that, UTF-8 does not."""
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _shared_ids(entries: Sequence[_Entry]) -> list[RuleProblem]:
+def _shared_ids(entries: Sequence[Entry]) -> list[RuleProblem]:
     """Rules that name an id which an earlier rule names too."""
-    first: dict[str, _Entry] = {}
+    first: dict[str, Entry] = {}
     problems = []
     for entry in entries:
         if not _names_its_id(entry.rule):
             continue
         earlier = first.setdefault(entry.rule.id, entry)
         if earlier is not entry:
-            found = f"{quote(entry.rule.id)}, the id of rule {earlier.index + 1} in {earlier.file}"
+            index, file = earlier.place.index, earlier.place.file
+            found = f"{quote(entry.rule.id)}, the id of rule {index + 1} in {file}"
             allowed = "an id that no other rule has"
-            problems.append(RuleProblem(entry.file, entry.index, "id", found, allowed))
+            problems.append(RuleProblem(entry.place.file, entry.place.index, "id", found, allowed))
     return problems
 
 

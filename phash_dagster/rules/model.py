@@ -6,7 +6,9 @@ the JSON names are the aliases of `Rule`'s fields.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -18,60 +20,31 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
-    StringConstraints,
 )
 
-HASH_BITS: Final = 64
-"""Width of the hashes in rule files; a Hamming distance lies between 0 and this."""
-
-ALGORITHM: Final = "average"
-"""The hash algorithm that rule hashes are made with."""
+from phash_dagster.rules.dangers import AllowedDanger
+from phash_dagster.rules.fields import (
+    DEFAULT_ALGORITHM,
+    STORED,
+    WIDE_BITS,
+    WIDE_THRESHOLD,
+    Algorithm,
+    Comment,
+    Did,
+    ExceptHashes,
+    Expiry,
+    Hashes,
+    Label,
+    LexiconReference,
+    Samples,
+    Threshold,
+    Token,
+    each_once,
+    full_length_samples,
+    none_is_empty,
+)
 
 DEFAULT_REPORT_REASON: Final = "com.atproto.moderation.defs#reasonSpam"
-
-Threshold = Annotated[int, Field(strict=True, ge=0, le=HASH_BITS)]
-HexHash = Annotated[str, StringConstraints(pattern=r"\A[0-9a-fA-F]{16}\z", to_lower=True)]
-LONGEST_LABEL: Final = 128
-"""Bytes in UTF-8: `val` of com.atproto.label.defs#label."""
-
-LONGEST_COMMENT: Final = 10_000
-"""Characters, of up to four bytes each: well below the 100 kB that Ozone takes as a body."""
-
-
-def _printable(text: str) -> str:
-    """Refuse NUL and other control characters, zero-width ones, and those that turn text around."""
-    if not text.isprintable():
-        raise ValueError("has characters that cannot be seen")
-    return text
-
-
-def _short_label(label: str) -> str:
-    if len(label.encode()) > LONGEST_LABEL:
-        raise ValueError(f"is longer than {LONGEST_LABEL} bytes")
-    return label
-
-
-# Ozone refuses labels with a space or one of , ; ' " and no label has use for other white space.
-Token = Annotated[str, StringConstraints(pattern=r"""\A[^\s,;'"]+\z"""), AfterValidator(_printable)]
-Label = Annotated[Token, AfterValidator(_short_label)]
-# PostgreSQL, which may hold the ledger, stores no NUL.
-Comment = Annotated[str, StringConstraints(max_length=LONGEST_COMMENT, pattern=r"\A[^\x00]*\z")]
-# https://atproto.com/specs/did#at-protocol-did-identifier-syntax
-Did = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, pattern=r"\Adid:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]\z"
-    ),
-]
-LexiconReference = Annotated[str, StringConstraints(pattern=r"\A[a-zA-Z0-9.-]+#[a-zA-Z]+\z")]
-
-
-def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(values))
-
-
-def _none_is_empty(value: object) -> object:
-    return () if value is None else value
 
 
 def _derived_id(fields: dict[str, Any]) -> str:
@@ -94,23 +67,34 @@ class Rule(BaseModel):
         frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
     )
 
-    phashes: Annotated[tuple[HexHash, ...], AfterValidator(_each_once)]
-    """Average hashes, 16 hex characters each, lower case, in file order, each once."""
+    # First: the hashes and the threshold are checked against its width.
+    algorithm: Algorithm = DEFAULT_ALGORITHM
+    """The hash algorithm that all hashes of the rule are made with."""
+    phashes: Hashes
+    """Hashes to look for, in hexadecimal: 16 characters for 64 bits, 64 for the 256 of PDQ."""
     label: Label
+    """The label; no spaces and none of , ; ' " since Ozone refuses those."""
     comment: Comment
     """Why; begins the comment of every moderation event."""
     report_account: StrictBool = Field(alias="reportAcct")
+    """Report the account."""
     label_account: StrictBool = Field(alias="labelAcct")
+    """Label the account."""
     report_post: StrictBool = Field(alias="reportPost")
+    """Report the post."""
     label_post: StrictBool = Field(alias="toLabel")
+    """Label the post."""
     takedown_post: StrictBool = Field(False, alias="takedownPost")
+    """Take the post down."""
     takedown_account: StrictBool = Field(False, alias="takedownAcct")
+    """Take the account down."""
     hamming_threshold: Threshold | None = Field(None, alias="hammingThreshold")
-    """Largest Hamming distance that matches, in bits; None: the set's default."""
+    """Largest Hamming distance that matches, in bits; null: `PHASH_HAMMING_THRESHOLD`, or 31 for
+    hashes of 256 bits."""
     description: str | None = None
     """A note for readers of the file; has no effect."""
     ignore_dids: Annotated[
-        tuple[Did, ...], BeforeValidator(_none_is_empty), AfterValidator(_each_once)
+        tuple[Did, ...], BeforeValidator(none_is_empty), AfterValidator(each_once)
     ] = Field(
         (),
         validation_alias=AliasChoices("ignoreDID", "ignore_did"),
@@ -118,10 +102,45 @@ class Rule(BaseModel):
     )
     """Authors whom this rule leaves alone."""
     id: Token = Field(default_factory=_derived_id)
+    """Name of the rule in matches, actions and reports; by default the label and the first hash."""
     mode: Literal["live", "shadow"] = "live"
     """`shadow`: actions are recorded and never sent."""
     report_reason: LexiconReference = Field(DEFAULT_REPORT_REASON, alias="reportReason")
     """The `reportType` of reports."""
+    expires: Expiry = None
+    """When the rule stops deciding; matches are still found and stored. A date includes its day,
+    in UTC."""
+    except_hashes: ExceptHashes = Field((), alias="exceptHashes")
+    """Hashes of images to leave alone: an image as near to one of them as to the nearest of
+    `phashes`, or nearer, does not match."""
+    samples: Annotated[Samples, AfterValidator(full_length_samples)] = Samples()
+    """Hashes that the rule must match and must not match, checked when the rule is loaded."""
+    allow: tuple[AllowedDanger, ...] = ()
+    """Dangers that a person has looked at: they set no hash of this rule aside."""
+
+    @property
+    def bits(self) -> int:
+        """Width of the rule's hashes; 0 if it has none."""
+        return len(next(iter(self.phashes), "")) * 4
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether the rule decides nothing any more."""
+        return self.expires is not None and now >= self.expires
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A hash that is matched and stored like all, and never acted upon.
+
+    Attributes:
+        rule_id: The rule that holds it.
+        rule_hash: The hash as in `Rule.phashes`.
+        reason: Names of the dangers, by commas.
+    """
+
+    rule_id: str
+    rule_hash: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -131,27 +150,34 @@ class RuleSet:
     Attributes:
         version: SHA-256 of what the rules do, 64 hex characters.
         rules: In file order, files in name order. The first matching rule wins.
-        default_threshold: Hamming distance in bits for rules that name no threshold.
+        default_threshold: Hamming distance in bits for rules with hashes of 64 bits that name no
+            threshold.
         sources: Names of the files that the rules came from.
+        set_aside: The dangerous hashes, in the order of the rules.
     """
 
     version: str
     rules: tuple[Rule, ...]
     default_threshold: int
     sources: tuple[str, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
 
     @classmethod
     def of(
-        cls, rules: tuple[Rule, ...], *, default_threshold: int, sources: tuple[str, ...] = ()
+        cls,
+        rules: tuple[Rule, ...],
+        *,
+        default_threshold: int,
+        sources: tuple[str, ...] = (),
+        set_aside: Iterable[SetAside] = (),
     ) -> Self:
         """The set of these rules, its version computed from their content."""
-        return cls(_version(rules, default_threshold), rules, default_threshold, sources)
+        version = _version(rules, default_threshold)
+        return cls(version, rules, default_threshold, sources, tuple(set_aside))
 
     def threshold(self, rule: Rule) -> int:
         """The largest Hamming distance, in bits, at which `rule` matches."""
-        if rule.hamming_threshold is None:
-            return self.default_threshold
-        return rule.hamming_threshold
+        return _threshold(rule, self.default_threshold)
 
     def rule(self, rule_id: str) -> Rule:
         """The rule of this id.
@@ -163,6 +189,14 @@ class RuleSet:
             return self._by_id[rule_id]
         except KeyError:
             raise KeyError(f"rules version {self.version[:12]} has no rule {rule_id!r}") from None
+
+    def why_set_aside(self, rule_id: str, rule_hash: str) -> str | None:
+        """Why this hash must not be acted upon; None if it may."""
+        return self._reasons.get((rule_id, rule_hash))
+
+    @cached_property
+    def _reasons(self) -> dict[tuple[str, str], str]:
+        return {(each.rule_id, each.rule_hash): each.reason for each in self.set_aside}
 
     @cached_property
     def _by_id(self) -> dict[str, Rule]:
@@ -176,6 +210,7 @@ class RuleSet:
                 "default_threshold": self.default_threshold,
                 "sources": self.sources,
                 "rules": [rule.model_dump(mode="json", by_alias=True) for rule in self.rules],
+                "set_aside": [asdict(each) for each in self.set_aside],
             },
             ensure_ascii=False,
         )
@@ -192,10 +227,17 @@ class RuleSet:
         stored = json.loads(text)
         return cls(
             version=stored["version"],
-            rules=tuple(Rule.model_validate(rule) for rule in stored["rules"]),
+            rules=tuple(Rule.model_validate(rule, context=STORED) for rule in stored["rules"]),
             default_threshold=stored["default_threshold"],
             sources=tuple(stored["sources"]),
+            set_aside=tuple(SetAside(**each) for each in stored.get("set_aside", ())),
         )
+
+
+def _threshold(rule: Rule, default_threshold: int) -> int:
+    if rule.hamming_threshold is not None:
+        return rule.hamming_threshold
+    return WIDE_THRESHOLD if rule.bits == WIDE_BITS else default_threshold
 
 
 def _version(rules: tuple[Rule, ...], default_threshold: int) -> str:
@@ -210,9 +252,7 @@ def _version(rules: tuple[Rule, ...], default_threshold: int) -> str:
             **rule.model_dump(
                 mode="json", by_alias=True, exclude_defaults=True, exclude={"description"}
             ),
-            "hammingThreshold": (
-                default_threshold if rule.hamming_threshold is None else rule.hamming_threshold
-            ),
+            "hammingThreshold": _threshold(rule, default_threshold),
         }
         for rule in rules
     ]

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from phash_dagster.rules.model import HASH_BITS, LONGEST_COMMENT, LONGEST_LABEL
+from phash_dagster.rules.dangers import ALLOWED_DANGERS
+from phash_dagster.rules.fields import LONGEST_COMMENT, LONGEST_LABEL
 
 _LONGEST_QUOTE = 60
 """Characters of a wrong value that a message repeats."""
 
 _BOOLEAN = "true or false"
+_HASH = "16 hexadecimal characters (0-9, a-f), or 64 where the algorithm has hashes of 256 bits"
+_SAMPLES = '{"match": [hashes], "noMatch": [hashes]}'
 _ALLOWED: Mapping[str, str] = {
     "phashes": "a list of hashes",
-    "phashes entry": "16 hexadecimal characters (0-9, a-f)",
+    "phashes entry": _HASH,
     "label": (
         f"a text of at most {LONGEST_LABEL} bytes, all of it visible, without spaces and without "
         ", ; ' \" (Ozone refuses such labels)"
@@ -27,15 +30,26 @@ _ALLOWED: Mapping[str, str] = {
     "toLabel": _BOOLEAN,
     "takedownPost": _BOOLEAN,
     "takedownAcct": _BOOLEAN,
-    "hammingThreshold": f"a whole number from 0 to {HASH_BITS}",
+    "hammingThreshold": "a whole number from 0 to the bits of the algorithm's hashes, 64 or 256",
     "description": "a text",
     "ignoreDID": "a list of DIDs",
     "ignoreDID entry": "a DID such as did:plc:ewvi7nxzyoun6zhxrhs64oiz (not a handle)",
     "id": "a text, all of it visible, without spaces and without , ; ' \"",
     "mode": '"live" or "shadow"',
     "reportReason": "a report reason such as com.atproto.moderation.defs#reasonSpam",
+    "algorithm": "the name of a hash algorithm",
+    "expires": "a date such as 2026-12-31, or a date with a time such as 2026-12-31T18:00:00Z",
+    "exceptHashes": "a list of hashes",
+    "exceptHashes entry": _HASH,
+    "samples": _SAMPLES,
+    "samples.match": "a list of hashes",
+    "samples.match entry": _HASH,
+    "samples.noMatch": "a list of hashes",
+    "samples.noMatch entry": _HASH,
+    "allow": "a list of dangers",
+    "allow entry": ", ".join(ALLOWED_DANGERS),
 }
-_FIELDS = tuple(name for name in _ALLOWED if not name.endswith(" entry"))
+_FIELDS = tuple(name for name in _ALLOWED if " entry" not in name and "." not in name)
 _OTHER_SPELLINGS = {"ignore_did": "ignoreDID"}
 _SPELLINGS = {name.lower(): name for name in _FIELDS} | _OTHER_SPELLINGS
 
@@ -64,6 +78,16 @@ class RuleProblem:
         where = ", ".join(filter(None, (self.file, rule, self.field)))
         return f"{where}: found {self.found}; allowed: {self.allowed}"
 
+    def as_row(self) -> dict[str, str | int | None]:
+        """For tables and JSON; rules are counted from 1."""
+        return {
+            "file": self.file,
+            "rule": None if self.index is None else self.index + 1,
+            "field": self.field,
+            "found": self.found,
+            "allowed": self.allowed,
+        }
+
 
 class RulesError(ValueError):
     """The rule files cannot be used; every problem in all of them, one line each."""
@@ -80,18 +104,27 @@ def rule_problems(file: str, index: int, error: ValidationError) -> Iterator[Rul
         # An id is not derived while the fields it comes from are wrong: no problem of its own.
         if detail["type"] == "default_factory_not_called":
             continue
-        name, *place = detail["loc"]
+        names = [part for part in detail["loc"] if isinstance(part, str)]
         if detail["type"] == "extra_forbidden":
-            yield _unknown_field(file, index, str(name))
+            yield _unknown_field(file, index, *names)
             continue
-        field = _OTHER_SPELLINGS.get(str(name), str(name))
         yield RuleProblem(
             file,
             index,
-            f"{name} entry {int(place[0]) + 1}" if place else str(name),
+            ".".join(names) + "".join(f" entry {number + 1}" for number in _numbers(detail["loc"])),
             "nothing" if detail["type"] == "missing" else quote(detail["input"]),
-            _ALLOWED[f"{field} entry" if place else field],
+            detail["msg"] if detail["type"] == "not_allowed" else _allowed(detail["loc"]),
         )
+
+
+def _numbers(location: tuple[int | str, ...]) -> list[int]:
+    return [part for part in location if isinstance(part, int)]
+
+
+def _allowed(location: tuple[int | str, ...]) -> str:
+    name, *nested = (part for part in location if isinstance(part, str))
+    field = ".".join((_OTHER_SPELLINGS.get(name, name), *nested))
+    return _ALLOWED[f"{field} entry" if _numbers(location) else field]
 
 
 def quote(value: object) -> str:
@@ -103,7 +136,9 @@ def quote(value: object) -> str:
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
 
 
-def _unknown_field(file: str, index: int, name: str) -> RuleProblem:
+def _unknown_field(file: str, index: int, name: str, *nested: str) -> RuleProblem:
+    if nested:
+        return RuleProblem(file, index, f"{name}.{nested[0]}", "an unknown field", _ALLOWED[name])
     if name in _OTHER_SPELLINGS:
         known = _OTHER_SPELLINGS[name]
         return RuleProblem(file, index, name, f"{known} by another name too", "one of the two")

@@ -1,7 +1,4 @@
--- The rules in force: the version loaded last.
+-- The rules in force: those loaded last.
 FROM rule_versions
-SELECT rules::VARCHAR
-ORDER BY
-    loaded_at DESC,
-    version
-LIMIT 1;
+SEMI JOIN version_in_force USING (version)
+SELECT rules::VARCHAR;

@@ -1,15 +1,20 @@
--- Keeps the hashes of a rules version, unless the version has them already.
+-- Keeps the hashes of a rules version. Those wider than 64 bits fill hash_2 to hash_4 too.
 INSERT INTO rule_hashes BY NAME
 SELECT
     $version AS version,
     rule_id,
     rule_hash,
-    ('0x' || rule_hash)::UBIGINT AS hash,
-    $algorithm AS algorithm,
+    ('0x' || rule_hash[1:16])::UBIGINT AS hash,
+    ('0x' || nullif(rule_hash[17:32], ''))::UBIGINT AS hash_2,
+    ('0x' || nullif(rule_hash[33:48], ''))::UBIGINT AS hash_3,
+    ('0x' || nullif(rule_hash[49:64], ''))::UBIGINT AS hash_4,
+    kind,
+    algorithm,
     threshold,
     rule_order,
     hash_order,
-    mode
+    mode,
+    set_aside
 FROM (
     SELECT
         unnest(
@@ -18,13 +23,15 @@ FROM (
                 '[{
                     "rule_id": "VARCHAR",
                     "rule_hash": "VARCHAR",
+                    "kind": "VARCHAR",
+                    "algorithm": "VARCHAR",
                     "threshold": "INTEGER",
                     "rule_order": "INTEGER",
                     "hash_order": "INTEGER",
-                    "mode": "VARCHAR"
+                    "mode": "VARCHAR",
+                    "set_aside": "VARCHAR"
                 }]'
             ),
             max_depth := 2
         )
-)
-WHERE NOT EXISTS (FROM rule_hashes WHERE version = $version);
+);

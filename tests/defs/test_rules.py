@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from phash_dagster.defs.jobs import load_rules
 from phash_dagster.defs.rule_matches import rematch_sensor
 from phash_dagster.defs.rules import rules, rules_sensor
 from phash_dagster.defs.tags import RULES_VERSION
@@ -62,10 +63,30 @@ def write(settings: Settings, text: str, name: str = "blobs.json") -> None:
     (settings.rules_dir / name).write_text(text)
 
 
+def events(settings: Settings, warehouse: Warehouse) -> list[Any]:
+    yielded: Any = rules(settings=settings, warehouse=warehouse, clock=clock)
+    return list(yielded)
+
+
 def load(settings: Settings, warehouse: Warehouse) -> dg.MaterializeResult[None]:
-    result = rules(settings=settings, warehouse=warehouse, clock=clock)
+    result, _check = events(settings, warehouse)
     assert isinstance(result, dg.MaterializeResult)
     return result
+
+
+def run_load_rules(
+    instance: dg.DagsterInstance, settings: Settings, warehouse: Warehouse
+) -> dg.ExecuteInProcessResult:
+    """As Dagster runs it."""
+    given = {"settings": settings, "warehouse": warehouse, "clock": clock}
+    defs = dg.Definitions(assets=[rules], jobs=[load_rules], resources=given)
+    job = defs.resolve_job_def("load_rules")
+    return job.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def check_of(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+    [evaluation] = result.get_asset_check_evaluations()
+    return evaluation
 
 
 def version_in_force(warehouse: Warehouse) -> str | None:
@@ -92,13 +113,99 @@ def test_a_bad_file_fails_clearly_and_the_old_rules_stay_in_force(
     before = version_in_force(warehouse)
     write(settings, json.dumps([entry() | {"phashes": ["07870707"]}]))
     with pytest.raises(dg.Failure) as caught:
-        load(settings, warehouse)
+        events(settings, warehouse)
     message = str(caught.value.description)
     assert "The rules stay as they were" in message
     assert "blobs.json" in message
     assert "07870707" in message
     assert caught.value.allow_retries is False
     assert version_in_force(warehouse) == before
+
+
+def test_the_check_is_green_when_nothing_is_wrong(
+    instance: dg.DagsterInstance, settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry()]))
+    check = check_of(run_load_rules(instance, settings, warehouse))
+    assert (check.check_name, check.passed) == ("rules_lint", True)
+
+
+def test_the_check_is_red_with_the_error_though_the_load_fails(
+    instance: dg.DagsterInstance, settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry() | {"label": "a b"}]))
+    result = run_load_rules(instance, settings, warehouse)
+    assert not result.success
+    check = check_of(result)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "last good version stays in force" in (check.description or "")
+    assert "blobs.json, rule 1, label" in (check.description or "")
+
+
+def test_the_check_is_red_with_dangers_and_the_rules_come_into_force(
+    instance: dg.DagsterInstance, settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry() | {"phashes": ["783101f7e7870f0f", "f" * 16]}]))
+    result = run_load_rules(instance, settings, warehouse)
+    assert result.success
+    check = check_of(result)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "flat-hash" in str(check.metadata["found"].value)
+    with warehouse.read() as connection:
+        in_force = current_version(connection)
+    assert in_force is not None
+    assert [aside.rule_hash for aside in in_force.set_aside] == ["f" * 16]
+
+
+def test_an_empty_folder_leaves_the_last_rules_in_force(
+    instance: dg.DagsterInstance, settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry()]))
+    load(settings, warehouse)
+    before = version_in_force(warehouse)
+    (settings.rules_dir / "blobs.json").unlink()
+    result = run_load_rules(instance, settings, warehouse)
+    assert not result.success
+    assert "no rule file" in (check_of(result).description or "")
+    assert version_in_force(warehouse) == before
+
+
+def test_a_file_with_an_empty_array_takes_all_rules_out_of_force(
+    settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry()]))
+    load(settings, warehouse)
+    before = version_in_force(warehouse)
+    write(settings, "[]")
+    load(settings, warehouse)
+    assert version_in_force(warehouse) not in (None, before)
+
+
+def metadata(result: dg.MaterializeResult[None]) -> dict[str, Any]:
+    return dict(result.metadata or {})
+
+
+def test_a_load_tells_what_changed(settings: Settings, warehouse: Warehouse) -> None:
+    write(settings, json.dumps([entry() | {"id": "meme"}]))
+    first = metadata(load(settings, warehouse))
+    assert (first["changes"], first["hashes_to_match"]) == (1, 1)
+    write(settings, json.dumps([entry() | {"id": "meme", "hammingThreshold": 5}]))
+    second = metadata(load(settings, warehouse))
+    assert "threshold 3 → 5" in second["difference"].value
+    assert (second["changes"], second["hashes_to_match"]) == (1, 1)
+    again = metadata(load(settings, warehouse))
+    assert (again["changes"], again["hashes_to_match"]) == (0, 0)
+
+
+def test_the_texts_of_the_files_are_kept(settings: Settings, warehouse: Warehouse) -> None:
+    text = json.dumps([entry()], indent=3)
+    write(settings, text)
+    load(settings, warehouse)
+    with warehouse.read() as connection:
+        [(kept,)] = connection.execute(
+            "FROM rule_loads SELECT files->>'$[0].text' ORDER BY load_number DESC LIMIT 1"
+        ).fetchall()
+    assert kept == text
 
 
 def tick(

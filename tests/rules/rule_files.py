@@ -1,12 +1,15 @@
 """Rule files for tests."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from phash_dagster.rules import RuleProblem, RulesError, load_rules
+from phash_dagster.rules import RuleProblem, RulesError, RuleSet, fields, load_folder
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 PREDECESSOR_RULE: dict[str, Any] = {
     "phashes": ["07870707a1b2c3d4", "17870707A1B2C3D4"],
@@ -40,10 +43,15 @@ def write(folder: Path, name: str, content: object) -> Path:
     return path
 
 
+def load_rules(folder: Path, default_threshold: int = 3) -> RuleSet:
+    """The rules of a folder."""
+    return load_folder(folder, default_threshold, NOON).ruleset
+
+
 def problems(folder: Path) -> tuple[RuleProblem, ...]:
     """What is wrong with the rule files of a folder."""
     with pytest.raises(RulesError) as caught:
-        load_rules(folder, default_threshold=3)
+        load_rules(folder)
     return caught.value.problems
 
 
@@ -53,3 +61,8 @@ def only_problem(folder: Path, **changes: Any) -> RuleProblem:
     [problem] = problems(folder)
     assert (problem.file, problem.index) == ("blobs.json", 1)
     return problem
+
+
+def pretend_algorithms(monkeypatch: pytest.MonkeyPatch, **widths: int) -> None:
+    """Let these hash algorithms be installed besides `average`."""
+    monkeypatch.setattr(fields, "hash_bits", {"average": 64, **widths}.get)

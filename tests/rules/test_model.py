@@ -1,6 +1,8 @@
 """Rule sets: thresholds, look-up, versions and their JSON."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from phash_dagster.rules import Rule, RuleSet, load_rules
-from tests.rules.rule_files import PREDECESSOR_RULE, rule, write
+from phash_dagster.rules import Rule, RuleSet, SetAside
+from phash_dagster.rules.dangers import ALLOWED_DANGERS
+from tests.rules.rule_files import PREDECESSOR_RULE, load_rules, rule, write
 
 
 def ruleset(*rules: dict[str, Any], default_threshold: int = 3) -> RuleSet:
@@ -82,6 +85,11 @@ def test_the_version_of_a_set_does_not_change_between_releases() -> None:
         {"id": "other"},
         {"mode": "shadow"},
         {"reportReason": "com.atproto.moderation.defs#reasonOther"},
+        {"allow": ["flat-hash"]},
+        {"expires": "2026-12-31"},
+        {"exceptHashes": ["0123456789abcdef"]},
+        {"samples": {"noMatch": ["0123456789abcdef"]}},
+        {"algorithm": "average-integer"},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -107,12 +115,12 @@ def test_the_default_threshold_counts_where_a_rule_relies_on_it() -> None:
 
 def test_what_has_no_effect_does_not_change_the_version(tmp_path: Path) -> None:
     write(tmp_path, "a.json", [rule(), rule(label="other")])
-    before = load_rules(tmp_path, default_threshold=3)
+    before = load_rules(tmp_path)
     (tmp_path / "a.json").unlink()
     reordered = dict(reversed(rule("description", "takedownPost").items()))
     write(tmp_path, "b.json", json.dumps([reordered], indent=4))
     write(tmp_path, "c.json", [rule(label="other", phashes=[h.upper() for h in rule()["phashes"]])])
-    assert load_rules(tmp_path, default_threshold=3).version == before.version
+    assert load_rules(tmp_path).version == before.version
 
 
 HASHES = st.integers(0, 2**64 - 1).map("{:016x}".format)
@@ -122,7 +130,7 @@ LABELS = st.text(min_size=1, max_size=8).filter(
 COMMENTS = st.text(max_size=8).filter(lambda text: "\x00" not in text)
 RULES = st.fixed_dictionaries(
     {
-        "phashes": st.lists(HASHES, max_size=4),
+        "phashes": st.lists(HASHES.map(lambda text: "0" + text[1:]), max_size=4),
         "label": LABELS,
         "comment": COMMENTS,
         **{name: st.booleans() for name in ("reportAcct", "labelAcct", "reportPost", "toLabel")},
@@ -134,13 +142,23 @@ RULES = st.fixed_dictionaries(
         "description": st.none() | st.text(max_size=8),
         "ignoreDID": st.lists(st.just("did:web:example.org"), max_size=2),
         "mode": st.sampled_from(["live", "shadow"]),
+        "algorithm": st.sampled_from(["average", "average-integer"]),
+        "expires": st.none() | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+        "exceptHashes": st.lists(HASHES.map(lambda text: "e" + text[1:]), max_size=2),
+        "samples": st.fixed_dictionaries(
+            {}, optional={"match": st.lists(HASHES, max_size=2), "noMatch": st.lists(HASHES)}
+        ),
+        "allow": st.lists(st.sampled_from(ALLOWED_DANGERS), max_size=2),
     },
 )
 
 
 @given(st.lists(RULES, max_size=4), st.integers(0, 64))
 def test_json_round_trip_keeps_everything(rules: list[dict[str, Any]], threshold: int) -> None:
-    before = ruleset(*rules, default_threshold=threshold)
+    before = replace(
+        ruleset(*rules, default_threshold=threshold),
+        set_aside=(SetAside("r", "f" * 16, "flat-hash"),),
+    )
     after = RuleSet.from_json(before.to_json())
     assert after == before
     assert RuleSet.of(after.rules, default_threshold=threshold).version == before.version
@@ -149,3 +167,15 @@ def test_json_round_trip_keeps_everything(rules: list[dict[str, Any]], threshold
 def test_the_stored_version_is_kept_even_if_a_later_release_would_compute_another() -> None:
     stored = json.loads(ruleset(rule()).to_json()) | {"version": "of an earlier release"}
     assert RuleSet.from_json(json.dumps(stored)).version == "of an earlier release"
+
+
+def test_what_an_earlier_release_stored_has_nothing_set_aside() -> None:
+    stored = json.loads(ruleset(rule()).to_json())
+    del stored["set_aside"]
+    assert RuleSet.from_json(json.dumps(stored)) == ruleset(rule())
+
+
+def test_why_a_hash_is_set_aside_can_be_asked() -> None:
+    rules = replace(ruleset(rule(id="r")), set_aside=(SetAside("r", "f" * 16, "flat-hash"),))
+    assert rules.why_set_aside("r", "f" * 16) == "flat-hash"
+    assert rules.why_set_aside("other", "f" * 16) is None

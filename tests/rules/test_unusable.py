@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from phash_dagster.rules import load_rules, rule_files
-from tests.rules.rule_files import only_problem, problems, rule, write
+from phash_dagster.rules import rule_files
+from tests.rules.rule_files import load_rules, only_problem, problems, rule, write
 
 
 def test_rule_files_are_listed_in_name_order_without_schema_and_hidden_files(
@@ -92,7 +92,7 @@ def test_a_label_is_no_longer_than_atproto_allows(tmp_path: Path, label: str) ->
 
 def test_a_label_of_128_bytes_and_a_comment_of_10_000_characters_load(tmp_path: Path) -> None:
     write(tmp_path, "blobs.json", [rule(label="\u00fc" * 64, comment="x" * 10_000)])
-    assert len(load_rules(tmp_path, default_threshold=3).rules) == 1
+    assert len(load_rules(tmp_path).rules) == 1
 
 
 @pytest.mark.parametrize("comment", ["x" * 10_001, "a\x00b"], ids=["long", "NUL"])

@@ -68,6 +68,7 @@ def plan_actions(
             "recorded": summary.recorded,
             "deduplicated": summary.deduplicated,
             "suppressed": summary.suppressed,
+            "left_out_for_quality": summary.low_quality,
             "planned": markdown_table(
                 ("state", "event", "value", "subject", "rule", "distance"),
                 [
@@ -109,12 +110,25 @@ def emit_ozone_events(
                 ledger,
                 settings,
                 clock,
-                look_again=lambda: suppress_unwanted(ledger, warehouse, posts),
+                look_again=lambda: suppress_unwanted(ledger, warehouse, posts, clock()),
             )
         finally:
             mirrored = mirror_ledger(ledger, warehouse)
         states = {state.value: count for state, count in ledger.counts().items()}
     context.add_output_metadata({**summary.counts(), "mirrored": mirrored, "ledger": states})
+
+
+@dg.op(
+    ins={"sent": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    description="Marks the run's hours as done.",
+)
+def mark_hours() -> None:
+    """Let the last step be one without the pool.
+
+    The last step writes an event for each hour of the run. For a week of hours that takes seconds,
+    and a live run must not wait for the slot meanwhile.
+    """
 
 
 @dg.graph_asset(
@@ -132,4 +146,4 @@ def emit_ozone_events(
 )
 def moderation_actions(matched: Any) -> Any:
     """Plan, then send."""
-    return emit_ozone_events(plan_actions(matched))
+    return mark_hours(emit_ozone_events(plan_actions(matched)))

@@ -2,6 +2,7 @@
 new rules to the past."""
 
 from datetime import timedelta
+from time import sleep
 
 import dagster as dg
 
@@ -15,8 +16,8 @@ from phash_dagster.defs.resources import (
     SettingsParam,
     WarehouseParam,
 )
-from phash_dagster.defs.tags import LANE, RULES_VERSION
-from phash_dagster.matching import match_partition
+from phash_dagster.defs.tags import LANE, RULES_VERSION, lane_of
+from phash_dagster.matching import MatchCounts, match_partition
 from phash_dagster.matching.backfill import HourRange, hour_ranges, stale_hours
 from phash_dagster.rules import current_version
 from phash_dagster.sql import statement
@@ -26,14 +27,22 @@ MAX_FAILURES = 3
 """Runs that may fail over the same range before the sensor leaves it to a person."""
 
 
+SECONDS_PER_TRANSACTION = 2.0
+"""About how long a run joins before it lets others at the database."""
+
+PAUSE_SECONDS = 0.6
+"""How long the database is left to others: who waits for it looks every half a second."""
+
+
 @dg.asset(
     partitions_def=HOURLY,
     backfill_policy=WEEK_PER_RUN,
     deps=[image_posts, "image_hashes", "rules"],
     description=(
         "Every image near a rule hash, with its Hamming distance: up to the rule's threshold and "
-        "MATCH_MARGIN bits beyond. Live runs and backfills run the same join, and running it "
-        "again changes nothing."
+        "MATCH_MARGIN bits beyond. A live run matches new images with all rules in force. A "
+        "backfill brings the rules to the past: the first run joins all images with what the "
+        "rules added, those that follow find it done. Running it again changes nothing."
     ),
     group_name="rules",
     kinds={"duckdb", "sql"},
@@ -47,30 +56,43 @@ def rule_matches(
     posts: ImagePostsParam,
     clock: ClockParam,
 ) -> dg.MaterializeResult[None]:
-    """Match the run's hours with the rules in force."""
+    """Match the run's hours, and in a backfill the whole past, with the rules in force."""
     hours = context.partition_keys
-    with warehouse.write() as connection:
-        ruleset = current_version(connection)
-        if ruleset is None:
-            return dg.MaterializeResult(metadata={"note": "no rules are in force yet"})
-        posts.attach(connection, hours)
-        connection.execute(statement("matching/partition_images"))
-        counts = match_partition(
-            connection,
-            version=ruleset.version,
-            margin=settings.match_margin,
-            matched_at=clock(),
-            partition_keys=hours,
-        )
-        preview = connection.execute(statement("matching/match_preview")).fetchall()
+    live = lane_of(context.run.tags) == "live"
+    matched_at = clock()
+    counts = MatchCounts(complete=False)
+    while True:
+        with warehouse.write() as connection:
+            # Asked each time: the rules may have changed since.
+            ruleset = current_version(connection)
+            if ruleset is None:
+                return dg.MaterializeResult(metadata={"note": "no rules are in force yet"})
+            if live:
+                posts.attach(connection, hours)
+                connection.execute(statement("matching/partition_images"))
+            counts += match_partition(
+                connection,
+                version=ruleset.version,
+                margin=settings.match_margin,
+                matched_at=matched_at,
+                partition_keys=hours,
+                whole_past=not live,
+                seconds=SECONDS_PER_TRANSACTION,
+            )
+            preview = connection.execute(
+                statement("matching/match_preview"), {"matched_at": matched_at}
+            ).fetchall()
+        if counts.complete:
+            break
+        sleep(PAUSE_SECONDS)
     return dg.MaterializeResult(
         metadata={
-            "images": counts.images,
+            "images_joined": counts.images,
             "rule_hashes": counts.rule_hashes,
             "matches": counts.matches,
             "new_matches": counts.new_matches,
             "rules_version": ruleset.version,
-            "nearest": markdown_table(("rule", "rule hash", "distance", "blob CID"), preview),
+            "nearest_new": markdown_table(("rule", "rule hash", "distance", "blob CID"), preview),
         },
     )
 
@@ -81,7 +103,8 @@ def rule_matches(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
         "When the rules change, requests `rematch_hours` runs over every hour that was not "
-        "matched with the version in force, a week of hours a run, until none is left."
+        "matched with the version in force, a week of hours a run, one run at a time, until none "
+        "is left."
     ),
 )
 def rematch_sensor(
@@ -105,11 +128,13 @@ def rematch_sensor(
         settled_before=hour_key(clock() - timedelta(hours=2)),
     )
     ranges = hour_ranges(stale, longest=WEEK_PER_RUN.max_partitions_per_run or 1)
-    requests = [_run_request(context, hours, ruleset.version) for hours in ranges]
-    wanted = [request for request in requests if request is not None]
-    if not wanted:
+    # One at a time: Dagster writes events for each hour of a run when it is requested, and would
+    # be busy with those of a long past for minutes, while live runs wait.
+    requests = (_run_request(context, hours, ruleset.version) for hours in ranges)
+    wanted = next((request for request in requests if request is not None), None)
+    if wanted is None:
         return dg.SkipReason(f"{len(stale)} hours are left to match.")
-    return dg.SensorResult(run_requests=wanted)
+    return dg.SensorResult(run_requests=[wanted])
 
 
 def _in_progress(instance: dg.DagsterInstance) -> bool:

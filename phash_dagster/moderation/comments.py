@@ -10,7 +10,7 @@ def post_comment(time: datetime, comment: str, uri: str, rule_hash: str, distanc
         time: When the event was planned, timezone-aware.
         comment: The rule's comment.
         uri: AT URI of the post.
-        rule_hash: The rule hash that matched, 16 hex characters.
+        rule_hash: The rule hash that matched, 16 or 64 hex characters.
         distance: Hamming distance between image and rule hash, in bits.
     """
     return f'{_rfc3339(time)}: {comment} at {uri} with phash "{rule_hash}" (distance={distance})'

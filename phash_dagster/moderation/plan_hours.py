@@ -6,9 +6,14 @@ from datetime import datetime, timedelta
 
 from phash_dagster.clock import utc_now
 from phash_dagster.moderation.actions import Action, Claims, GoneSubjects, Lane, State
-from phash_dagster.moderation.decisions import Decision, PostMatch, decide
+from phash_dagster.moderation.decisions import (
+    Decision,
+    PostMatch,
+    decide,
+    left_out_for_quality,
+)
 from phash_dagster.moderation.ledger import Ledger
-from phash_dagster.moderation.plan import PlanContext, PlannedActions, plan, wanted_claims
+from phash_dagster.moderation.plan import PlanContext, plan, wanted_claims
 from phash_dagster.moderation.subjects import Subjects, look_up
 from phash_dagster.moderation.unwanted import suppress_unwanted
 from phash_dagster.rules import RuleSet, current_version
@@ -44,6 +49,8 @@ class PlanSummary:
         deduplicated: Actions left out because they would repeat one.
         suppressed: Rows that waited to be sent and are no longer wanted, and new rows whose
             subject is gone.
+        low_quality: Images of posts within a rule's reach that nothing was decided about, since
+            their hash is of a quality below `MIN_IMAGE_QUALITY`.
         rows: The planned rows, for a look at them.
     """
 
@@ -51,6 +58,7 @@ class PlanSummary:
     recorded: int = 0
     deduplicated: int = 0
     suppressed: int = 0
+    low_quality: int = 0
     rows: tuple[Action, ...] = ()
 
 
@@ -67,44 +75,38 @@ def plan_hours(
     Posts that were updated since, in whatever hour, are left to the hour of the update. Rows that
     still wait from earlier are looked at too: what is no longer wanted is suppressed.
     """
-    suppressed = suppress_unwanted(ledger, warehouse, posts)
+    suppressed = suppress_unwanted(ledger, warehouse, posts, planning.now)
     with warehouse.read() as connection:
         ruleset = current_version(connection)
-        decisions = _decisions(connection, posts, planning.hours, ruleset)
+        decisions, low_quality = _decided(connection, posts, planning, ruleset, settings)
         subjects = _subjects(connection, posts, decisions, planning)
     decisions = [one for one in decisions if subjects.is_current(one.uri, one.cid)]
     if ruleset is None or not decisions:
-        return PlanSummary(suppressed=suppressed)
+        return PlanSummary(suppressed=suppressed, low_quality=low_quality)
     claim_ttl = timedelta(days=settings.claim_ttl_days)
     claimed = ledger.claims(wanted_claims(decisions), since=planning.now - claim_ttl)
     planned = plan(decisions, ruleset, _context(planning, settings), claimed, subjects.gone)
     recorded = ledger.record(planned.rows, claim_ttl=claim_ttl)
-    return _summary(decisions, planned, recorded, suppressed)
-
-
-def repeats_left_out(warehouse: Warehouse, posts: ImagePosts, settings: Settings) -> int:
-    """How many actions all posts together ask for that repeat one on the same subject."""
-    hours = posts.partition_keys()
-    with warehouse.read() as connection:
-        ruleset = current_version(connection)
-        decisions = _decisions(connection, posts, hours, ruleset)
-    if ruleset is None:
-        return 0
-    planning = Planning(hours=hours, lane="live", run_id="", now=utc_now())
-    context = _context(planning, settings)
-    return len(plan(decisions, ruleset, context, Claims(), GoneSubjects()).deduplicated)
-
-
-def _summary(
-    decisions: Sequence[Decision], planned: PlannedActions, recorded: int, suppressed: int
-) -> PlanSummary:
     return PlanSummary(
         decisions=len(decisions),
         recorded=recorded,
         deduplicated=len(planned.deduplicated) + len(planned.rows) - recorded,
         suppressed=suppressed + sum(row.state is State.SUPPRESSED for row in planned.rows),
+        low_quality=low_quality,
         rows=planned.rows,
     )
+
+
+def repeats_left_out(warehouse: Warehouse, posts: ImagePosts, settings: Settings) -> int:
+    """How many actions all posts together ask for that repeat one on the same subject."""
+    planning = Planning(hours=posts.partition_keys(), lane="live", run_id="", now=utc_now())
+    with warehouse.read() as connection:
+        ruleset = current_version(connection)
+        decisions, _ = _decided(connection, posts, planning, ruleset, settings)
+    if ruleset is None:
+        return 0
+    context = _context(planning, settings)
+    return len(plan(decisions, ruleset, context, Claims(), GoneSubjects()).deduplicated)
 
 
 def _context(planning: Planning, settings: Settings) -> PlanContext:
@@ -119,14 +121,36 @@ def _context(planning: Planning, settings: Settings) -> PlanContext:
     )
 
 
-def _decisions(
-    connection: Connection, posts: ImagePosts, hours: Sequence[str], ruleset: RuleSet | None
-) -> list[Decision]:
-    if ruleset is None:
-        return []
-    posts.attach(connection, hours)
+def _decided(
+    connection: Connection,
+    posts: ImagePosts,
+    planning: Planning,
+    ruleset: RuleSet | None,
+    settings: Settings,
+) -> tuple[list[Decision], int]:
+    """The decisions, and how many images were left out for their quality."""
+    if ruleset is None or not _exceptions_are_known(connection, planning.hours, ruleset):
+        return [], 0
+    posts.attach(connection, planning.hours)
     rows = connection.execute(statement("moderation/post_matches")).fetchall()
-    return decide([PostMatch(*row) for row in rows], ruleset)
+    matches, quality = [PostMatch(*row) for row in rows], settings.min_image_quality
+    return (
+        decide(matches, ruleset, planning.now, min_quality=quality),
+        left_out_for_quality(matches, ruleset, planning.now, min_quality=quality),
+    )
+
+
+def _exceptions_are_known(connection: Connection, hours: Sequence[str], ruleset: RuleSet) -> bool:
+    """Whether the distances to the rules' exceptions are there.
+
+    They are not where the rules changed after the hours were matched, in the midst of a run. Then
+    nothing may be decided: images that the rules mean to leave alone would be acted upon. The hours
+    count as not matched yet, so another run comes for them.
+    """
+    if not any(rule.except_hashes for rule in ruleset.rules):
+        return True
+    matched = dict(connection.execute(statement("matching/partition_versions")).fetchall())
+    return all(matched.get(hour) == ruleset.version for hour in hours)
 
 
 def _subjects(

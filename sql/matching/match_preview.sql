@@ -1,11 +1,11 @@
--- The matches of the attached hours, nearest first, for a glance in the Dagster UI.
-FROM partition_images
-INNER JOIN rule_matches USING (blob_cid)
+-- The matches that one run found first, nearest first, for a glance in the Dagster UI.
+FROM rule_matches
 SELECT
     rule_id,
     rule_hash,
     distance,
     blob_cid
+WHERE matched_at = $matched_at
 ORDER BY
     distance,
     rule_id,

@@ -5,11 +5,25 @@ WITH current_images AS (
     SELECT *
     WHERE operation IN ('create', 'update')
     QUALIFY cid IS NOT DISTINCT FROM arg_max(cid, time_us) OVER (PARTITION BY uri)
+),
+
+algorithms AS (
+    FROM rule_hashes
+    SEMI JOIN version_in_force USING (version)
+    SELECT DISTINCT
+        rule_id,
+        rule_hash,
+        algorithm
 )
 
 FROM current_images
 INNER JOIN rule_matches USING (blob_cid)
 LEFT JOIN hashes_in_force USING (rule_id, rule_hash)
+SEMI JOIN algorithms USING (rule_id, rule_hash, algorithm)
+LEFT JOIN image_hashes
+    ON
+        image_hashes.blob_cid = current_images.blob_cid
+        AND image_hashes.algorithm = rule_matches.algorithm
 SELECT
     current_images.uri,
     current_images.cid,
@@ -21,7 +35,8 @@ SELECT
     rule_matches.distance,
     coalesce(
         make_timestamptz(current_images.time_us) >= hashes_in_force.in_force_since, false
-    ) AS after_rule
+    ) AS after_rule,
+    coalesce(image_hashes.quality, 100) AS quality
 WHERE current_images.cid IS NOT NULL
 ORDER BY
     current_images.time_us,

@@ -3,7 +3,7 @@
 WITH in_force AS (
     FROM rule_hashes
     SELECT *
-    WHERE version = $version
+    WHERE version = $version AND kind = 'match'
 )
 
 FROM in_force
@@ -11,6 +11,7 @@ LEFT JOIN rule_matches
     ON
         rule_matches.rule_id = in_force.rule_id
         AND rule_matches.rule_hash = in_force.rule_hash
+        AND rule_matches.algorithm = in_force.algorithm
         AND rule_matches.distance <= in_force.threshold
 LEFT JOIN image_posts ON image_posts.blob_cid = rule_matches.blob_cid
 SELECT

@@ -1,137 +1,52 @@
-"""The banded join: equal to brute force, and what it keeps."""
+"""The join: equal to brute force whatever the plan, and what is kept of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from random import Random
-from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phash_dagster.matching import MatchCounts, match_partition
-from phash_dagster.matching.match import EXHAUSTIVE_FROM
-from phash_dagster.rules import Rule, RuleSet, save_version
-from phash_dagster.sql import statements
+from phash_dagster.matching import match as match_module
+from phash_dagster.matching.plan import JoinPlan, bands_of
 from phash_dagster.warehouse import Connection
-
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-HOUR = "2026-11-23-12:00"
-ALL_ONES = 2**64 - 1
-
-Row = tuple[str, str, str, int]
-"""blob CID, rule id, rule hash, distance"""
-
-
-@pytest.fixture
-def connection() -> Iterator[Connection]:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        for text in statements("schema").values():
-            connection.execute(text)
-        yield connection
-
-
-def make_rule(
-    rule_id: str, hashes: Iterable[int], threshold: int | None = None, **changes: Any
-) -> Rule:
-    return Rule(
-        id=rule_id,
-        phashes=tuple(f"{value:016x}" for value in hashes),
-        label="troll",
-        comment="Known meme",
-        report_account=False,
-        label_account=False,
-        report_post=False,
-        label_post=True,
-        hamming_threshold=threshold,
-        **changes,
-    )
-
-
-def make_rules(*rules: Rule) -> RuleSet:
-    return RuleSet.of(rules, default_threshold=3)
-
-
-def add_images(
-    connection: Connection, hashes: dict[str, int], *, algorithm: str = "average"
-) -> None:
-    connection.execute(
-        """
-        INSERT OR REPLACE INTO image_hashes
-        SELECT cid, $algorithm, ('0x' || hex)::UBIGINT, 100, 8, 8, 'jpeg', 'cdn', 'test', $at
-        FROM (SELECT unnest($cids::VARCHAR[]) AS cid, unnest($hexes::VARCHAR[]) AS hex)
-        """,
-        {
-            "algorithm": algorithm,
-            "cids": list(hashes),
-            "hexes": [f"{value:x}" for value in hashes.values()],
-            "at": NOON,
-        },
-    )
-
-
-def match(
-    connection: Connection,
-    rules: RuleSet,
-    cids: Sequence[str],
-    *,
-    margin: int = 0,
-    at: datetime = NOON,
-    keys: Sequence[str] = (HOUR,),
-) -> MatchCounts:
-    """Put the rules in force and match these images as one partition."""
-    save_version(connection, rules, at)
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE partition_images AS "
-        "SELECT unnest($cids::VARCHAR[]) AS blob_cid",
-        {"cids": list(cids)},
-    )
-    return match_partition(
-        connection, version=rules.version, margin=margin, matched_at=at, partition_keys=keys
-    )
-
-
-def stored(connection: Connection) -> list[Row]:
-    return connection.execute(
-        "FROM rule_matches SELECT blob_cid, rule_id, rule_hash, distance ORDER BY ALL"
-    ).fetchall()
-
-
-def brute_force(images: dict[str, int], rules: RuleSet, margin: int) -> list[Row]:
-    """Every image with every rule hash: the reference."""
-    return sorted(
-        (cid, rule.id, rule_hash, distance)
-        for cid, image in images.items()
-        for rule in rules.rules
-        for rule_hash in rule.phashes
-        if (distance := (image ^ int(rule_hash, 16)).bit_count()) <= rules.threshold(rule) + margin
-    )
-
-
-def flip(value: int, bits: Iterable[int]) -> int:
-    for bit in bits:
-        value ^= 1 << bit
-    return value
-
-
-# Average hashes are skewed: flat images, stripes and light/dark splits are frequent, and so are
-# hashes that differ from them by a few bits.
-FREQUENT = [
-    0,
+from tests.matching.builders import (
     ALL_ONES,
-    0xF0F0F0F0F0F0F0F0,
-    0x00000000FFFFFFFF,
-    0xFFFF000000000000,
-    0x5555555555555555,
-]
-NEAR_FREQUENT = st.builds(flip, st.sampled_from(FREQUENT), st.lists(st.integers(0, 63), max_size=6))
-VALUES = NEAR_FREQUENT | st.integers(0, ALL_ONES)
+    HOUR,
+    NOON,
+    VALUES,
+    add_images,
+    brute_force,
+    flip,
+    forget_everything,
+    make_rule,
+    make_rules,
+    match,
+    spread_flips,
+    stored,
+)
 
 
+def use_bands(monkeypatch: pytest.MonkeyPatch, per_word: int) -> None:
+    """Plan so many bands whatever they would cost; 0: compare all pairs.
+
+    A few images are otherwise always compared with all rule hashes.
+    """
+
+    def plan(images: int, reaches: dict[int, int], bits: int) -> JoinPlan:
+        if not per_word:
+            return JoinPlan((), 0, 0, 0.0)
+        bands = bands_of(bits // 64, per_word)
+        # Bits of a band may differ up to a number that does not take long to spread.
+        return JoinPlan(bands, 3 * len(bands), 3, 0.0)
+
+    monkeypatch.setattr(match_module, "plan_join", plan)
+
+
+@pytest.mark.parametrize("per_word", [0, 2, 3, 4, 8])
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     images=st.lists(VALUES, max_size=60),
@@ -140,11 +55,14 @@ VALUES = NEAR_FREQUENT | st.integers(0, ALL_ONES)
 )
 def test_the_join_equals_brute_force_on_skewed_hashes(
     connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    per_word: int,
     images: list[int],
     banks: list[tuple[list[int], int]],
     margin: int,
 ) -> None:
-    connection.execute("DELETE FROM image_hashes; DELETE FROM rule_matches")
+    use_bands(monkeypatch, per_word)
+    forget_everything(connection)
     by_cid = {f"bafkrei{number}": value for number, value in enumerate(images)}
     rules = make_rules(
         *(make_rule(f"r{n}", hashes, threshold) for n, (hashes, threshold) in enumerate(banks))
@@ -154,41 +72,94 @@ def test_the_join_equals_brute_force_on_skewed_hashes(
     assert stored(connection) == brute_force(by_cid, rules, margin)
 
 
-def spread_flips(random: Random, count: int) -> list[int]:
-    """`count` bits spread over the bands as evenly as possible: the hardest to find by bands."""
-    order = random.sample(range(4), 4)
-    bits = [random.sample(range(16), 16) for _ in range(4)]
-    return [16 * order[n % 4] + bits[order[n % 4]][n // 4] for n in range(count)]
+EDGES_64 = [
+    *((64, per_word, threshold) for per_word in (2, 3, 4, 8) for threshold in range(3 * per_word)),
+    *((64, 0, threshold) for threshold in (0, 3, 12, 31, 64)),
+]
+EDGES_256 = [
+    *((256, 2, threshold) for threshold in (0, 7, 8, 15, 16, 23)),
+    *((256, 3, threshold) for threshold in (11, 12, 31, 33, 35)),
+    *((256, 4, threshold) for threshold in (15, 16, 31, 33, 47)),
+    *((256, 0, threshold) for threshold in (0, 31, 128, 256)),
+]
 
 
-@pytest.mark.parametrize("threshold", range(65))
-def test_every_threshold_is_exact_at_its_edge(connection: Connection, threshold: int) -> None:
+@pytest.mark.parametrize(("bits", "per_word", "threshold"), EDGES_64 + EDGES_256)
+def test_every_threshold_is_exact_at_its_edge(
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    bits: int,
+    per_word: int,
+    threshold: int,
+) -> None:
+    use_bands(monkeypatch, per_word)
     random = Random(threshold)
-    target = random.getrandbits(64)
+    target = random.getrandbits(bits)
+    bands = max(per_word, 1) * bits // 64
     images = {
         f"{way}-{distance}-{number}": flip(
             target,
-            spread_flips(random, distance)
-            if way == "spread"
-            else random.sample(range(64), distance),
+            spread_flips(random, distance, bits=bits, bands=bands)
+            if way == "spread" and distance <= bands * (bits // bands)
+            else random.sample(range(bits), distance),
         )
-        for distance in range(max(threshold - 1, 0), min(threshold + 2, 65))
+        for distance in range(max(threshold - 1, 0), min(threshold + 2, bits + 1))
         for way in ("spread", "random")
         for number in range(40)
     }
-    rules = make_rules(make_rule("r", [target], threshold))
-    add_images(connection, images)
-    match(connection, rules, list(images))
+    rules = make_rules(make_rule("r", [target], threshold, bits=bits))
+    add_images(connection, images, bits=bits)
+    match(connection, rules)
     assert stored(connection) == brute_force(images, rules, margin=0)
 
 
-def test_narrow_and_wide_rules_are_matched_together(connection: Connection) -> None:
+WIDE_VALUES = st.builds(
+    lambda words, flips: flip(sum(word << 64 * n for n, word in enumerate(words)), flips),
+    st.lists(VALUES, min_size=4, max_size=4) | st.sampled_from([[0] * 4, [ALL_ONES] * 4]),
+    st.lists(st.integers(0, 255), max_size=40),
+)
+
+
+@pytest.mark.parametrize("per_word", [0, 2, 3, 4])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    images=st.lists(WIDE_VALUES, max_size=40),
+    banks=st.lists(
+        st.tuples(st.lists(WIDE_VALUES, max_size=4), st.integers(0, 60) | st.just(256)), max_size=3
+    ),
+    margin=st.integers(0, 4),
+)
+def test_the_join_of_256_bits_equals_brute_force(
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    per_word: int,
+    images: list[int],
+    banks: list[tuple[list[int], int]],
+    margin: int,
+) -> None:
+    use_bands(monkeypatch, per_word)
+    forget_everything(connection)
+    by_cid = {f"bafkrei{number}": value for number, value in enumerate(images)}
+    rules = make_rules(
+        *(make_rule(f"r{n}", hashes, t, bits=256) for n, (hashes, t) in enumerate(banks))
+    )
+    add_images(connection, by_cid, bits=256)
+    match(connection, rules, margin=margin)
+    assert stored(connection) == brute_force(by_cid, rules, margin)
+
+
+def test_narrow_and_wide_rules_are_matched_together(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_bands(monkeypatch, 2)
     random = Random(1)
     images = {f"i{number}": random.getrandbits(64) for number in range(300)}
     near = [flip(value, [number % 64]) for number, value in enumerate(images.values())]
     rules = make_rules(
-        make_rule("narrow", near[:5], EXHAUSTIVE_FROM - 1),
-        make_rule("wide", near[5:10], EXHAUSTIVE_FROM),
+        make_rule("narrow", near[:5], 4),
+        make_rule("wide", near[5:10], 12),
         make_rule("widest", near[10:15], 30),
     )
     add_images(connection, images)
@@ -220,17 +191,49 @@ def test_a_reach_beyond_64_bits_matches_everything(connection: Connection) -> No
     assert stored(connection) == [("i", "r", "f" * 16, 64)]
 
 
-def test_only_images_of_the_partition_are_matched(connection: Connection) -> None:
+def test_new_images_are_matched_whatever_their_partition(connection: Connection) -> None:
     add_images(connection, {"in": 5, "out": 5})
-    counts = match(connection, make_rules(make_rule("r", [5])), ["in", "not hashed yet"])
+    rules = make_rules(make_rule("r", [5]))
+    counts = match(connection, rules, ["in", "not hashed yet"], whole_past=False)
+    assert [row[0] for row in stored(connection)] == ["in", "out"]
+    assert (counts.rule_hashes, counts.matches, counts.new_matches) == (1, 2, 2)
+
+
+def test_a_live_run_brings_new_rules_to_the_images_of_its_partition_only(
+    connection: Connection,
+) -> None:
+    add_images(connection, {"in": 5, "out": 5})
+    match(connection, make_rules())
+    rules = make_rules(make_rule("r", [5]))
+    match(connection, rules, ["in"], whole_past=False)
     assert [row[0] for row in stored(connection)] == ["in"]
-    assert counts == MatchCounts(images=1, rule_hashes=1, matches=1, new_matches=1)
+    # What it left is still there for a backfill.
+    match(connection, rules)
+    assert [row[0] for row in stored(connection)] == ["in", "out"]
 
 
 def test_hashes_of_another_algorithm_are_not_compared(connection: Connection) -> None:
     add_images(connection, {"i": 5}, algorithm="difference")
-    rules = make_rules(make_rule("narrow", [5]), make_rule("wide", [5], EXHAUSTIVE_FROM))
+    rules = make_rules(make_rule("narrow", [5]), make_rule("wide", [5], 12))
     assert match(connection, rules, ["i"]).matches == 0
+
+
+def test_exceptions_are_matched_like_the_hashes_they_except_from(connection: Connection) -> None:
+    add_images(connection, {"i": 5})
+    rule = make_rule("r", [7], 1, except_hashes=(f"{4:016x}", f"{64:016x}"))
+    match(connection, make_rules(rule), ["i"], margin=1)
+    assert stored(connection) == [
+        ("i", "r", f"{4:016x}", 1),
+        ("i", "r", f"{7:016x}", 1),
+    ]
+
+
+def test_a_hash_is_compared_with_the_images_of_its_algorithm(connection: Connection) -> None:
+    add_images(connection, {"i": 5})
+    add_images(connection, {"i": 9}, algorithm="average-integer")
+    older = make_rule("older", [5, 9], 0, algorithm="average-integer")
+    match(connection, make_rules(make_rule("r", [5, 9], 0), older), ["i"])
+    assert [(row[1], int(row[2], 16)) for row in stored(connection)] == [("older", 9), ("r", 5)]
 
 
 def test_matching_again_changes_nothing(connection: Connection) -> None:
@@ -240,7 +243,7 @@ def test_matching_again_changes_nothing(connection: Connection) -> None:
     before = connection.execute("FROM rule_matches ORDER BY ALL").fetchall()
     counts = match(connection, rules, ["i", "j"], at=NOON + timedelta(hours=1))
     assert connection.execute("FROM rule_matches ORDER BY ALL").fetchall() == before
-    assert (counts.matches, counts.new_matches) == (2, 0)
+    assert counts == MatchCounts(rule_hashes=1)
 
 
 def test_a_match_keeps_the_version_that_found_it_first(connection: Connection) -> None:
@@ -256,7 +259,7 @@ def test_a_match_keeps_the_version_that_found_it_first(connection: Connection) -
         ("a", first.version, NOON),
         ("b", second.version, NOON + timedelta(hours=1)),
     ]
-    assert (counts.matches, counts.new_matches) == (2, 1)
+    assert (counts.matches, counts.new_matches) == (1, 1)
 
 
 def test_matches_of_rules_that_are_gone_stay(connection: Connection) -> None:
@@ -275,7 +278,7 @@ def test_the_distance_follows_an_image_that_is_hashed_anew(connection: Connectio
     assert {row[0]: row[3] for row in stored(connection)} == {
         "nearer": 1,
         "out of reach": 64,
-        "another partition": 3,
+        "another partition": 1,
     }
 
 
@@ -318,7 +321,7 @@ def test_rebuilding_from_hashes_and_rules_gives_the_same_matches(connection: Con
     for start in range(0, 500, 50):
         match(connection, rules, cids[start : start + 80], margin=2)
     before = stored(connection)
-    connection.execute("DELETE FROM rule_matches")
+    connection.execute("DELETE FROM rule_matches; DELETE FROM matched_hashes")
     counts = match(connection, rules, cids, margin=2)
     assert counts.new_matches == counts.matches == len(before) > 0
     assert stored(connection) == before == brute_force(images, rules, margin=2)

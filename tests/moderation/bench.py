@@ -1,6 +1,5 @@
 """Real stores for tests of planning: Parquet posts, DuckDB rules and matches, the ledger."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,7 @@ class Bench:
     def match(self, blob_cid: str = "blob", rule: str = "troll", distance: int = 1) -> None:
         with self.warehouse.write() as connection:
             connection.execute(
-                "INSERT INTO rule_matches VALUES ($1, $2, $3, $4, 'v', now())",
+                "INSERT INTO rule_matches VALUES ($1, $2, $3, 'average', $4, 'v', now())",
                 [blob_cid, rule, HASH, distance],
             )
 
@@ -77,22 +76,20 @@ class Bench:
 def post(
     rkey: str = "r", *, at: datetime = NOW, operation: str = "create", **fields: Any
 ) -> ImagePost:
-    return replace(
-        ImagePost(
-            time_us=int(at.timestamp() * 1_000_000),
-            seq=None,
-            host="h",
-            did=DID,
-            collection="app.bsky.feed.post",
-            rkey=rkey,
-            uri=f"at://{DID}/app.bsky.feed.post/{rkey}",
-            cid=f"cid-{rkey}",
-            operation=operation,
-            blob_cid="blob",
-            position=0,
-        ),
-        **fields,
+    row = ImagePost(
+        time_us=int(at.timestamp() * 1_000_000),
+        seq=None,
+        host="h",
+        did=DID,
+        collection="app.bsky.feed.post",
+        rkey=rkey,
+        uri=f"at://{DID}/app.bsky.feed.post/{rkey}",
+        cid=f"cid-{rkey}",
+        operation=operation,
+        blob_cid="blob",
+        position=0,
     )
+    return row._replace(**fields)
 
 
 def delete(rkey: str = "r", *, at: datetime = NOW) -> ImagePost:

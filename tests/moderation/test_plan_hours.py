@@ -8,7 +8,9 @@ import pytest
 from phash_dagster.moderation.actions import State
 from phash_dagster.moderation.mirror import mirror_ledger
 from phash_dagster.moderation.plan_hours import PlanSummary, repeats_left_out
+from phash_dagster.rules import RuleSet
 from phash_dagster.warehouse import ImagePost
+from phash_dagster.warehouse.image_posts import hour_key
 from tests.moderation.bench import Bench, a_rule, account, delete, post
 from tests.moderation.builders import NOW
 
@@ -190,3 +192,52 @@ def test_repeats_on_one_subject_are_counted(bench: Bench) -> None:
     bench.write(post("one"), post("two"))
     # The label of the account and the comment that goes with it, asked for twice.
     assert repeats_left_out(bench.warehouse, bench.posts, bench.settings) == 2
+
+
+EXCEPTION = "00ff00ff00ff0f0f"
+
+
+def matched_with(bench: Bench, version: str) -> None:
+    """Note that the hour of the posts was matched with this rules version."""
+    with bench.warehouse.write() as connection:
+        connection.execute(
+            "INSERT OR REPLACE INTO partition_matches VALUES ($1, $2, now())",
+            [hour_key(NOW), version],
+        )
+
+
+def except_near(bench: Bench) -> str:
+    """Put a rule in force that leaves an image alone; returns its version."""
+    excepting = RuleSet.of((a_rule(exceptHashes=[EXCEPTION]),), default_threshold=3)
+    bench.load(*excepting.rules)
+    with bench.warehouse.write() as connection:
+        connection.execute(
+            "INSERT INTO rule_matches VALUES ('harmless', 'troll', $1, 'average', 0, 'v', now())",
+            [EXCEPTION],
+        )
+    bench.match("harmless")
+    bench.write(post("harmless", blob_cid="harmless"), post("harmful"))
+    return excepting.version
+
+
+def test_an_image_that_a_rule_excepts_is_left_alone(bench: Bench) -> None:
+    matched_with(bench, except_near(bench))
+    bench.plan()
+    assert [row.source_uri[-7:] for row in bench.rows()] == ["harmful"]
+
+
+def test_nothing_is_decided_while_the_distances_to_exceptions_are_not_known(bench: Bench) -> None:
+    version = except_near(bench)
+    assert bench.plan().decisions == 0
+    matched_with(bench, "the version before")
+    assert bench.plan().decisions == 0
+    matched_with(bench, version)
+    assert bench.plan().decisions == 1
+
+
+def test_a_rule_decides_nothing_from_the_moment_it_expires(bench: Bench) -> None:
+    bench.load(a_rule(expires=(NOW + timedelta(minutes=1)).isoformat()))
+    bench.write(post())
+    assert bench.plan().decisions == 1
+    bench.clock.advance(minutes=1)
+    assert bench.plan().decisions == 0

@@ -7,15 +7,16 @@ import pytest
 
 from phash_dagster.moderation.actions import State
 from phash_dagster.moderation.unwanted import suppress_unwanted
+from phash_dagster.rules import RuleSet, SetAside, save_version
 from phash_dagster.warehouse import ImagePost
 from tests.moderation.bench import Bench, a_rule, account, delete, post
-from tests.moderation.builders import DID, NOW
+from tests.moderation.builders import DID, HASH, NOW
 
 LATER = NOW + timedelta(minutes=5)
 
 
 def _suppress(bench: Bench) -> int:
-    return suppress_unwanted(bench.ledger, bench.warehouse, bench.posts)
+    return suppress_unwanted(bench.ledger, bench.warehouse, bench.posts, bench.clock())
 
 
 def _reasons(bench: Bench) -> list[str | None]:
@@ -58,6 +59,7 @@ def test_a_subject_that_is_gone_or_edited_is_left_alone(
         ({"hammingThreshold": 0}, "rule no longer matches the image"),
         ({"phashes": ["f" * 16]}, "rule no longer matches the image"),
         ({"toLabel": False}, "rule no longer asks for this label"),
+        ({"expires": "2026-11-22"}, "rule has expired"),
     ],
 )
 def test_a_rule_that_was_changed_takes_back_what_waits(
@@ -66,6 +68,15 @@ def test_a_rule_that_was_changed_takes_back_what_waits(
     planned.load(a_rule(**changes), at=LATER)
     assert _suppress(planned) == 1
     assert _reasons(planned) == [reason]
+
+
+def test_a_hash_that_was_set_aside_takes_back_what_waits(planned: Bench) -> None:
+    aside = SetAside("troll", HASH, "flat-hash")
+    rules = RuleSet.of((a_rule(),), default_threshold=3, set_aside=[aside])
+    with planned.warehouse.write() as connection:
+        save_version(connection, rules, loaded_at=LATER)
+    assert _suppress(planned) == 1
+    assert _reasons(planned) == ["hash now set aside: flat-hash"]
 
 
 def test_a_rule_that_was_removed_takes_back_what_waits(planned: Bench) -> None:

@@ -1,0 +1,3 @@
+-- The similar images.
+FROM similar_images
+SELECT *;

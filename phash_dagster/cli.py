@@ -3,16 +3,17 @@
 Modules are imported where they are used, so that `--help` and `hash` answer at once.
 """
 
-import sys
 import tempfile
-import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from phash_dagster.settings import Settings, SettingsError, load_settings
+from phash_dagster.commands import hashes, rules
+from phash_dagster.commands.shared import FAILED, settings_or_exit
+from phash_dagster.commands.similar import similar
+from phash_dagster.settings import Settings
 
 app = typer.Typer(
     help="Image-hash moderation for Bluesky and other AT Protocol networks.",
@@ -20,6 +21,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(rules.app, name="rules")
+hashes.register(app)
+app.command()(similar)
 
 
 def main() -> None:
@@ -32,49 +36,16 @@ def main() -> None:
 
 
 def _settings() -> Settings:
-    try:
-        settings = load_settings()
-        _require_writable(settings.data_dir)
-    except SettingsError as error:
-        typer.echo(f"{error}\nSee docs/configuration.md for what each variable means.", err=True)
-        raise typer.Exit(2) from None
-    return settings
-
-
-def _require_writable(folder: Path) -> None:
+    settings = settings_or_exit()
+    folder = settings.data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise SettingsError(f"DATA_DIR: {folder} cannot be written ({error.strerror})") from None
-
-
-@app.command(name="hash")
-def hash_command(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Image files; - reads standard input.")
-    ],
-) -> None:
-    """Print the average hash of each file, as sha256sum does: hash, two spaces, path.
-
-    A file that cannot be hashed is one line on standard error; the exit code is then 1.
-    """
-    from phash_dagster.hashing import get_algorithm
-    from phash_dagster.images.decode import DecodeLimits
-    from phash_dagster.images.files import HashedFile, hash_paths
-
-    # Pillow's remarks on odd files would stand between the lines.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    failed = False
-    for result in hash_paths(files, get_algorithm("average"), DecodeLimits(), sys.stdin.buffer):
-        if isinstance(result, HashedFile):
-            typer.echo(f"{result.hash}  {result.path}")
-        else:
-            failed = True
-            typer.echo(f"phash-dagster: {result.path}: {result.reason}", err=True)
-    if failed:
-        raise typer.Exit(1)
+        typer.echo(f"DATA_DIR: {folder} cannot be written ({error.strerror})", err=True)
+        raise typer.Exit(FAILED) from None
+    return settings
 
 
 @app.command()
@@ -125,6 +96,7 @@ def report(
 ) -> None:
     """Write the report of the last days as HTML and print where it is."""
     from phash_dagster.clock import utc_now
+    from phash_dagster.ingest import IngestRecords
     from phash_dagster.reports.data import collect
     from phash_dagster.reports.render import write_report
     from phash_dagster.warehouse import ImagePosts, Warehouse
@@ -134,6 +106,7 @@ def report(
     found = collect(
         Warehouse(settings.warehouse_path),
         ImagePosts(settings.image_posts_dir),
+        IngestRecords.under(settings.data_dir),
         since=until - timedelta(days=days),
         until=until,
     )

@@ -4,15 +4,19 @@ import dagster as dg
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from phash_dagster.defs.catch_up_sensor import catch_up_sensor
+from phash_dagster.defs.compact_hours import compact_hours, compaction_schedule
+from phash_dagster.defs.hash_checks import check_hashes, golden_hashes, golden_sensor
 from phash_dagster.defs.image_hashes import image_hashes
 from phash_dagster.defs.image_posts import image_posts
+from phash_dagster.defs.ingest_health import ingest_checks, ingest_health_sensor
 from phash_dagster.defs.jetstream_sensor import jetstream_sensor
 from phash_dagster.defs.jobs import load_rules, moderate_hour, rematch_hours, write_report
 from phash_dagster.defs.match_report import daily_report, match_report
 from phash_dagster.defs.moderation_actions import moderation_actions
+from phash_dagster.defs.preview import preview_rules
 from phash_dagster.defs.resources import resources
 from phash_dagster.defs.rule_matches import rematch_sensor, rule_matches
-from phash_dagster.defs.rules import rules, rules_sensor
+from phash_dagster.defs.rules import daily_rules, rules, rules_sensor
 from phash_dagster.settings import load_settings
 
 
@@ -23,8 +27,24 @@ def definitions() -> dg.Definitions:
     set_on_retry_hooks([LoggingOnRetryHook])
     return dg.Definitions(
         assets=[image_posts, image_hashes, rules, rule_matches, moderation_actions, match_report],
-        jobs=[moderate_hour, rematch_hours, load_rules, write_report],
-        sensors=[jetstream_sensor, catch_up_sensor, rules_sensor, rematch_sensor],
-        schedules=[daily_report],
+        asset_checks=[*ingest_checks, golden_hashes],
+        jobs=[
+            moderate_hour,
+            rematch_hours,
+            load_rules,
+            write_report,
+            compact_hours,
+            check_hashes,
+            preview_rules,
+        ],
+        sensors=[
+            jetstream_sensor,
+            ingest_health_sensor,
+            catch_up_sensor,
+            rules_sensor,
+            rematch_sensor,
+            golden_sensor,
+        ],
+        schedules=[daily_report, daily_rules, compaction_schedule],
         resources=resources(load_settings()),
     )

@@ -4,8 +4,9 @@ Frozen, and served by every public host. Identity and account events come whatev
 hosts of version 2 add `cursor`, a sequence number.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -21,6 +22,8 @@ from phash_dagster.jetstream.events import (
 )
 from phash_dagster.jetstream.syntax import repaired
 from phash_dagster.jetstream.wire import MAX_FRAME_BYTES, Decode
+
+Frame = TypeVar("Frame")
 
 
 class _Commit(msgspec.Struct, gc=False):
@@ -124,13 +127,7 @@ def decode_event(frame: bytes | str, *, host: str, wanted: frozenset[str]) -> Ev
 
 def _decode_odd(text: bytes) -> _Frame:
     """Read a frame whose record, or a text somewhere, is not as it should be."""
-    try:
-        raw = _decode_raw(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        try:
-            raw = _decode_raw(repaired(text))
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise not_an_event(text, error) from None
+    raw = read_odd(text, _decode_raw)
     commit = (
         None
         if raw.commit is None
@@ -144,6 +141,21 @@ def _decode_odd(text: bytes) -> _Frame:
         )
     )
     return _Frame(raw.did, raw.time_us, raw.kind, commit, raw.account, raw.cursor)
+
+
+def read_odd(text: bytes, decode: Callable[[bytes], Frame]) -> Frame:
+    """What `decode` makes of a frame, repaired if that is what it needs.
+
+    Raises:
+        MalformedFrameError: It is no event either way.
+    """
+    try:
+        return decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        try:
+            return decode(repaired(text))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise not_an_event(text, error) from None
 
 
 def not_an_event(frame: bytes, error: Exception) -> MalformedFrameError:

@@ -23,9 +23,8 @@ from phash_dagster.jetstream.events import (
     commit_event,
     parse_record,
 )
-from phash_dagster.jetstream.syntax import repaired
 from phash_dagster.jetstream.wire import MAX_FRAME_BYTES, Decode, Notice
-from phash_dagster.jetstream.wire_v1 import not_an_event
+from phash_dagster.jetstream.wire_v1 import read_odd
 
 PATH: Final = "/xrpc/network.bsky.jetstream.subscribeEvents"
 SUBPROTOCOL: Final = "xrpc.v1.json"
@@ -177,13 +176,7 @@ def _parsed(text: str) -> int:
 
 def _decode_odd(text: bytes) -> _Frame:
     """Read a frame whose record, or a text somewhere, is not as it should be."""
-    try:
-        raw = _decode_raw(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        try:
-            raw = _decode_raw(repaired(text))
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise not_an_event(text, error) from None
+    raw = read_odd(text, _decode_raw)
     payload = None
     if raw.payload is not None:
         fields = msgspec.structs.asdict(raw.payload)

@@ -13,7 +13,7 @@ import dagster as dg
 
 from phash_dagster.defs.jobs import moderate_hour
 from phash_dagster.defs.resources import ClockParam, ImagePostsParam, WarehouseParam
-from phash_dagster.defs.tags import LANE
+from phash_dagster.defs.tags import LANE, PARTITION
 from phash_dagster.images.store import LONGEST_RETRY, unfinished_hours
 from phash_dagster.warehouse import ImagePosts, Warehouse
 from phash_dagster.warehouse.image_posts import hour_key
@@ -35,8 +35,6 @@ BETWEEN_OLD_HOURS = timedelta(minutes=10)
 
 MAX_FAILURES = 10
 """Failed runs of an hour after which it is left to a person."""
-
-PARTITION = "dagster/partition"
 
 
 @dg.sensor(

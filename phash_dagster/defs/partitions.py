@@ -6,6 +6,7 @@ recommends per asset within two weeks.
 
 import dagster as dg
 
+from phash_dagster.matching.backfill import HOURS_PER_RUN
 from phash_dagster.warehouse.image_posts import FIRST_HOUR, PARTITION_FORMAT
 
 HOURLY = dg.HourlyPartitionsDefinition(
@@ -14,5 +15,5 @@ HOURLY = dg.HourlyPartitionsDefinition(
     end_offset=1,  # the current hour is a partition from its first minute
 )
 
-WEEK_PER_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=168)
+WEEK_PER_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=HOURS_PER_RUN)
 """Backfills take a week of hours a run: few runs, and a bounded loss when one fails."""

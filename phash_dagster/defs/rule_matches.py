@@ -16,9 +16,9 @@ from phash_dagster.defs.resources import (
     SettingsParam,
     WarehouseParam,
 )
-from phash_dagster.defs.tags import LANE, RULES_VERSION, lane_of
+from phash_dagster.defs.tags import LANE, RANGE_END, RANGE_START, RULES_VERSION, lane_of
 from phash_dagster.matching import MatchCounts, match_partition
-from phash_dagster.matching.backfill import HourRange, hour_ranges, stale_hours
+from phash_dagster.matching.backfill import HOURS_PER_RUN, HourRange, hour_ranges, stale_hours
 from phash_dagster.rules import current_version
 from phash_dagster.sql import statement
 from phash_dagster.warehouse.image_posts import hour_key
@@ -127,7 +127,7 @@ def rematch_sensor(
         version=ruleset.version,
         settled_before=hour_key(clock() - timedelta(hours=2)),
     )
-    ranges = hour_ranges(stale, longest=WEEK_PER_RUN.max_partitions_per_run or 1)
+    ranges = hour_ranges(stale, longest=HOURS_PER_RUN)
     # One at a time: Dagster writes events for each hour of a run when it is requested, and would
     # be busy with those of a long past for minutes, while live runs wait.
     requests = (_run_request(context, hours, ruleset.version) for hours in ranges)
@@ -156,8 +156,8 @@ def _run_request(
     tags = {
         LANE: "backfill",
         RULES_VERSION: version,
-        "dagster/asset_partition_range_start": hours.first,
-        "dagster/asset_partition_range_end": hours.last,
+        RANGE_START: hours.first,
+        RANGE_END: hours.last,
     }
     runs = context.instance.get_runs(dg.RunsFilter(job_name=rematch_hours.name, tags=tags))
     failures = sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs)

@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 
 from phash_dagster.warehouse.image_posts import PARTITION_FORMAT
 
+HOURS_PER_RUN = 168
+"""A week of hours in one backfill run: few runs, and a bounded loss when one fails."""
+
 
 @dataclass(frozen=True)
 class HourRange:

@@ -131,13 +131,18 @@ def _decided(
     """The decisions, and how many images were left out for their quality."""
     if ruleset is None or not _exceptions_are_known(connection, planning.hours, ruleset):
         return [], 0
-    posts.attach(connection, planning.hours)
-    rows = connection.execute(statement("moderation/post_matches")).fetchall()
-    matches, quality = [PostMatch(*row) for row in rows], settings.min_image_quality
+    matches, quality = matches_of(connection, posts, planning.hours), settings.min_image_quality
     return (
         decide(matches, ruleset, planning.now, min_quality=quality),
         left_out_for_quality(matches, ruleset, planning.now, min_quality=quality),
     )
+
+
+def matches_of(connection: Connection, posts: ImagePosts, hours: Sequence[str]) -> list[PostMatch]:
+    """The stored matches of the posts of these hours, those in the margin included."""
+    posts.attach(connection, hours)
+    rows = connection.execute(statement("moderation/post_matches")).fetchall()
+    return [PostMatch(*row) for row in rows]
 
 
 def _exceptions_are_known(connection: Connection, hours: Sequence[str], ruleset: RuleSet) -> bool:

@@ -10,7 +10,7 @@ from phash_dagster.sql import statement
 from phash_dagster.warehouse import Connection, ImagePosts
 from phash_dagster.warehouse.image_posts import PARTITION_FORMAT, hour_key
 
-_LOOK_BACK: Final = timedelta(hours=24)
+LOOK_BACK: Final = timedelta(hours=24)
 """Deletes and account events count from this long before a post. Hosts' clocks differ, and one
 host repeats a post whose delete another told of before; a day covers both without reading more."""
 
@@ -64,7 +64,7 @@ def look_up(
 
 
 def _a_day_before(hour: str) -> str:
-    return hour_key(datetime.strptime(f"{hour}+0000", f"{PARTITION_FORMAT}%z") - _LOOK_BACK)
+    return hour_key(datetime.strptime(f"{hour}+0000", f"{PARTITION_FORMAT}%z") - LOOK_BACK)
 
 
 def _reason(operation: str) -> str:

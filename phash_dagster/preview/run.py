@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from phash_dagster.moderation.actions import State
 from phash_dagster.moderation.decisions import Decision
+from phash_dagster.moderation.subjects import LOOK_BACK
 from phash_dagster.preview.actions import counted
 from phash_dagster.preview.candidate import Candidate
 from phash_dagster.preview.figures import figures
@@ -29,9 +30,6 @@ from phash_dagster.warehouse.image_posts import hour_key
 
 POPULAR_ACCOUNTS: Final = 20
 """Accounts whose images share a hash value that make it a popular image."""
-
-_TOLD_BEFORE: Final = timedelta(hours=24)
-"""What is heard of a post's fate may stand in hours before it: the planning looks back so far."""
 
 Progress = Callable[[str], None]
 """Is told what is done next, in a few words."""
@@ -127,5 +125,5 @@ def _fill(
     images = take_images(warehouse, near)
     trial.add_images(images)
     progress("reading posts")
-    told_by = [key for key in keys if key >= hour_key(since - _TOLD_BEFORE)]
+    told_by = [key for key in keys if key >= hour_key(since - LOOK_BACK)]
     return stored, take_posts(posts, Period(trial.hours, told_by), images, trial.posts)

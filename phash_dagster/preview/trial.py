@@ -10,11 +10,11 @@ from typing import Final
 import pyarrow as pa
 
 from phash_dagster.matching import match_partition
-from phash_dagster.matching.backfill import HourRange, hour_ranges
+from phash_dagster.matching.backfill import HOURS_PER_RUN, HourRange, hour_ranges
 from phash_dagster.moderation.actions import Action, Lane, State
 from phash_dagster.moderation.decisions import Decision, PostMatch, decide
 from phash_dagster.moderation.ledger import Ledger
-from phash_dagster.moderation.plan_hours import Planning, plan_hours
+from phash_dagster.moderation.plan_hours import Planning, matches_of, plan_hours
 from phash_dagster.preview.ledger_rows import Row, copy_rows
 from phash_dagster.preview.sources import arrow
 from phash_dagster.rules import RuleSet, save_version
@@ -27,9 +27,6 @@ RUN = "preview"
 
 LANE: Final[Lane] = "backfill"
 """The lane in which new rules come to the past."""
-
-_WEEK = 168
-"""Hours that one run of `rematch_hours` plans for at most."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +93,7 @@ class Trial:
     def findings(self, ruleset: RuleSet) -> Findings:
         """What these rules, which `put_in_force` was called with last, find and decide."""
         with self.warehouse.read() as connection:
-            self.posts.attach(connection, self.hours)
-            rows = connection.execute(statement("moderation/post_matches")).fetchall()
-        matches = [PostMatch(*row) for row in rows]
+            matches = matches_of(connection, self.posts, self.hours)
         decisions = decide(matches, ruleset, self._now, min_quality=self.min_quality)
         return Findings(matches, decisions)
 
@@ -110,7 +105,7 @@ class Trial:
         url = f"sqlite:///{self._folder / 'ledger.sqlite'}"
         copy_rows(rows, url)
         with Ledger(url, lambda: self._now) as ledger:
-            for hours in hour_ranges(self.hours, longest=_WEEK):
+            for hours in hour_ranges(self.hours, longest=HOURS_PER_RUN):
                 self._plan(hours, ledger)
             return [
                 action

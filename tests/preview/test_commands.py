@@ -207,7 +207,7 @@ def test_similar_tells_what_was_done_about_an_image(past: Past) -> None:
 
     past.put_in_force(entry(), at=utc_now())
     now = utc_now()
-    past.posts.write_batch([delete("1", hours_ago=0)], start="3", now=now)
+    past.posts.write_batch([delete("1", at=now, hours_ago=0)], start="3", now=now)
     past.plan(now)
     with Ledger(past.settings.effective_ledger_url) as ledger:
         mirror_ledger(ledger, past.warehouse)

@@ -107,7 +107,9 @@ class Settings(BaseSettings):
         "shadow", description="`shadow` records actions, `live` sends them."
     )
     backfill_mode: Mode = Field(
-        "shadow", description="The same for matches found in the past when rules change."
+        "live",
+        description="`shadow` keeps what rules find in the past in shadow mode, whatever their "
+        "field backfill says.",
     )
 
     # What is read
@@ -220,6 +222,60 @@ class Settings(BaseSettings):
     )
     claim_ttl_days: int = Field(
         7, ge=1, description="Days in which the same event on the same subject is not repeated."
+    )
+    max_actions_per_rule_per_day: int = Field(
+        500,
+        ge=0,
+        description="Actions of one rule in 24 hours where the rule names no maxActionsPerDay; "
+        "beyond it they are held.",
+    )
+    max_actions_per_run: int = Field(
+        500,
+        ge=0,
+        description="Actions that one run plans; beyond it they are held.",
+    )
+    max_actions_per_day: int = Field(
+        2000,
+        ge=0,
+        description="Actions of all rules in 24 hours; beyond it they are held.",
+    )
+    max_actions_per_account_per_day: int = Field(
+        20,
+        ge=0,
+        description="Actions on one account and its posts in 24 hours; beyond it they are held.",
+    )
+    max_takedowns_per_day: int = Field(
+        0,
+        ge=0,
+        description="Takedowns in 24 hours; beyond it they are held. 0: each waits for a person.",
+    )
+    backfill_max_posts: int = Field(
+        500,
+        ge=0,
+        description="Posts that one backfill may act upon; over it the whole backfill is held.",
+    )
+    backfill_max_accounts: int = Field(
+        200,
+        ge=0,
+        description="Accounts that one backfill may act upon; over it the whole backfill is held.",
+    )
+    backfill_max_share: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the image posts looked at that one backfill may act upon, counted "
+        "from 10 posts on; over it the whole backfill is held.",
+    )
+    flood_min_posts: int = Field(
+        50,
+        ge=1,
+        description="Posts in one hour below which a rule hash is never taken for flooded.",
+    )
+    flood_factor: float = Field(
+        10.0,
+        ge=1,
+        description="Times its own hourly average of two weeks at which a rule hash is "
+        "quarantined: its actions are held.",
     )
     rate_limit_ms: int = Field(100, ge=0, description="Milliseconds between two calls to Ozone.")
 

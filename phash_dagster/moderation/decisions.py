@@ -27,6 +27,8 @@ class PostMatch:
     """Whether the post came after the rule hash was in force, at its threshold and mode of now."""
     quality: int = 100
     """Of the image's hash by the rule's algorithm: 0, the hash says nothing about it, to 100."""
+    posted_at: datetime | None = None
+    """When Jetstream told of the post."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Decision:
     """The images that this rule decided, in the order of the post, each once."""
     after_rule: bool = True
     """Whether the post came after the rule was in force for at least one of these images."""
+    posted_at: datetime | None = None
+    """When Jetstream told of the post."""
 
 
 class _Hit(NamedTuple):
@@ -181,4 +185,5 @@ def _decision(rule: Rule, hits: list[_Hit]) -> Decision:
         distance=nearest.distance,
         blob_cids=tuple(dict.fromkeys(hit.match.blob_cid for hit in in_post_order)),
         after_rule=any(hit.match.after_rule for hit in hits),
+        posted_at=nearest.posted_at,
     )

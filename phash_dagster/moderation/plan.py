@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from phash_dagster.moderation.actions import (
     Action,
@@ -41,8 +41,18 @@ class PlanContext:
 
     def mode_of(self, decision: Decision) -> Mode:
         """`live` if the context, the rule and, for a backfill, `BACKFILL_MODE` are all live."""
-        lane_mode = self.mode if self.lane_of(decision) == "live" else self.backfill_mode
+        lane_mode: Mode = self.mode
+        if self.lane_of(decision) == "backfill":
+            acts = decision.rule.backfill in ("report", "same")
+            lane_mode = self.backfill_mode if acts else "shadow"
         return "live" if self.mode == lane_mode == decision.rule.mode == "live" else "shadow"
+
+    def is_too_old(self, decision: Decision) -> bool:
+        """Whether the rule's backfills leave the post alone for its age."""
+        longest = decision.rule.backfill_max_age_days
+        if longest is None or decision.posted_at is None or self.lane_of(decision) == "live":
+            return False
+        return self.now - decision.posted_at > timedelta(days=longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +63,9 @@ class PlannedActions:
     deduplicated: tuple[Claim, ...]
 
 
-def wanted_claims(decisions: Iterable[Decision]) -> frozenset[Claim]:
+def wanted_claims(decisions: Iterable[Decision], context: PlanContext) -> frozenset[Claim]:
     """Every claim that these decisions could take: the keys to ask the ledger for."""
-    return frozenset(wish.claim for decision in decisions for wish in _wishes(decision))
+    return frozenset(wish.claim for decision in decisions for wish in _wishes(decision, context))
 
 
 def plan(
@@ -75,7 +85,7 @@ def plan(
         decisions: What the rules say, oldest post first.
         ruleset: The rules that decided; its version is recorded.
         context: Mode, lane, time and names of the run.
-        claimed: `Ledger.claims` for `wanted_claims(decisions)`.
+        claimed: `Ledger.claims` for `wanted_claims(decisions, context)`.
         gone: Subjects that nothing may be done to.
     """
     rows: list[Action] = []
@@ -83,7 +93,7 @@ def plan(
     taken = _Taken(claimed)
     for decision in decisions:
         mode = context.mode_of(decision)
-        for wish in _wishes(decision):
+        for wish in _wishes(decision, context):
             if not taken.take(wish.claim, mode):
                 deduplicated.append(wish.claim)
                 continue
@@ -117,18 +127,30 @@ class _Wish:
     uri: str | None
 
 
-def _wishes(decision: Decision) -> Iterator[_Wish]:
-    rule = decision.rule
-    for event in _post_events(rule):
+def _wishes(decision: Decision, context: PlanContext) -> Iterator[_Wish]:
+    if context.is_too_old(decision):
+        return
+    rule, lane = decision.rule, context.lane_of(decision)
+    for event in _events(rule, lane, on_post=True):
         yield _Wish(Claim(decision.uri, event, _value(rule, event)), decision.uri)
-    for event in _account_events(rule):
+    for event in _events(rule, lane, on_post=False):
         yield _Wish(Claim(decision.did, event, _value(rule, event)), None)
 
 
 def asks_for(rule: Rule, action: Action) -> bool:
     """Whether a rule, as it is now, would do this to this subject."""
-    events = _account_events(rule) if action.subject_uri is None else _post_events(rule)
+    if action.lane == "backfill" and action.mode == "live" and rule.backfill == "shadow":
+        return False
+    events = _events(rule, action.lane, on_post=action.subject_uri is not None)
     return action.event in events and action.value == _value(rule, action.event)
+
+
+def _events(rule: Rule, lane: Lane, *, on_post: bool) -> tuple[Event, ...]:
+    """What a rule does to a post, or to its author, in a lane."""
+    events = tuple(_post_events(rule) if on_post else _account_events(rule))
+    if lane == "live" or rule.backfill in ("same", "shadow"):
+        return events
+    return (Event.REPORT,) if events and rule.backfill == "report" else ()
 
 
 def _post_events(rule: Rule) -> Iterator[Event]:

@@ -84,8 +84,9 @@ def plan_hours(
     if ruleset is None or not decisions:
         return PlanSummary(suppressed=suppressed, low_quality=low_quality)
     claim_ttl = timedelta(days=settings.claim_ttl_days)
-    claimed = ledger.claims(wanted_claims(decisions), since=planning.now - claim_ttl)
-    planned = plan(decisions, ruleset, _context(planning, settings), claimed, subjects.gone)
+    context = plan_context(planning, settings)
+    claimed = ledger.claims(wanted_claims(decisions, context), since=planning.now - claim_ttl)
+    planned = plan(decisions, ruleset, context, claimed, subjects.gone)
     recorded = ledger.record(planned.rows, claim_ttl=claim_ttl)
     return PlanSummary(
         decisions=len(decisions),
@@ -105,11 +106,12 @@ def repeats_left_out(warehouse: Warehouse, posts: ImagePosts, settings: Settings
         decisions, _ = _decided(connection, posts, planning, ruleset, settings)
     if ruleset is None:
         return 0
-    context = _context(planning, settings)
+    context = plan_context(planning, settings)
     return len(plan(decisions, ruleset, context, Claims(), GoneSubjects()).deduplicated)
 
 
-def _context(planning: Planning, settings: Settings) -> PlanContext:
+def plan_context(planning: Planning, settings: Settings) -> PlanContext:
+    """What holds for all that a run plans."""
     return PlanContext(
         mode=settings.effective_mode,
         lane=planning.lane,

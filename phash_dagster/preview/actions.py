@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from phash_dagster.moderation.actions import Action, Claim, State
 from phash_dagster.moderation.decisions import Decision
-from phash_dagster.moderation.plan import wanted_claims
+from phash_dagster.moderation.plan import PlanContext, wanted_claims
 from phash_dagster.preview.model import ActionCount, Outcome, RulePreview
 from phash_dagster.preview.trial import LANE
 from phash_dagster.settings import Settings
@@ -28,6 +28,7 @@ def counted(
     decisions: Iterable[Decision],
     recorded: Sequence[Action],
     settings: Settings,
+    context: PlanContext,
 ) -> tuple[ActionCount, ...]:
     """The actions that a rule asks for, by event, value, lane and outcome.
 
@@ -36,6 +37,7 @@ def counted(
         decisions: What all rules of the version decide.
         recorded: What the ledger would get, by all of them.
         settings: In which mode actions are.
+        context: In which lane and at what time they would be planned.
     """
     groups: dict[_Group, list[str]] = defaultdict(list)
     own = [action for action in recorded if action.rule_id == rule.rule_id]
@@ -44,7 +46,7 @@ def counted(
         groups[*_kind(action.claim), *ends].append(action.subject_did)
     done = {action.claim for action in own}
     done_by_others = {action.claim for action in recorded} - done
-    for claim, did in _asked_for(rule, decisions).items():
+    for claim, did in _asked_for(rule, decisions, context).items():
         if claim not in done:
             why = _BY_ANOTHER if claim in done_by_others else _IN_LEDGER
             groups[*_kind(claim), LANE, "prevented", why].append(did)
@@ -60,13 +62,15 @@ def _kind(claim: Claim) -> tuple[str, str, str]:
     return subject, claim.event.value, claim.value
 
 
-def _asked_for(rule: RulePreview, decisions: Iterable[Decision]) -> dict[Claim, str]:
+def _asked_for(
+    rule: RulePreview, decisions: Iterable[Decision], context: PlanContext
+) -> dict[Claim, str]:
     """What the rule would do, each once, and the accounts concerned."""
     return {
         claim: decision.did
         for decision in decisions
         if decision.rule.id == rule.rule_id
-        for claim in wanted_claims([decision])
+        for claim in wanted_claims([decision], context)
     }
 
 
@@ -76,6 +80,7 @@ def _why(action: Action, rule: RulePreview, settings: Settings) -> str:
         return action.reason or ""
     causes = {
         "the rule's mode": rule.mode == "shadow",
+        "the rule's backfill": action.lane == "backfill" and rule.backfill == "shadow",
         "MODERATION_MODE": settings.moderation_mode == "shadow",
         "missing credentials": bool(settings.missing_credentials),
         "BACKFILL_MODE": action.lane == "backfill" and settings.backfill_mode == "shadow",

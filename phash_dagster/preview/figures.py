@@ -184,6 +184,7 @@ def _rule_preview(rule: Rule, ruleset: RuleSet, file: str, counts: _Counts) -> R
         file=file,
         label=rule.label,
         mode=rule.mode,
+        backfill=rule.backfill,
         threshold=ruleset.threshold(rule),
         within=within,
         beyond=beyond,

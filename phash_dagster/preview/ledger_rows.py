@@ -69,11 +69,14 @@ def _read(engine: Engine, dids: Collection[str]) -> list[Row]:
     with _connected(engine) as connection:
         if not inspect(connection).has_table(moderation_actions.name):
             return []
+        # A ledger of an earlier release lacks some, until the pipeline opens it.
+        present = inspect(connection).get_columns(moderation_actions.name)
+        rows = select(*(moderation_actions.c[column["name"]] for column in present))
         return [
             dict(row)
             for chunk in _chunks(sorted(dids))
             for row in connection.execute(
-                select(moderation_actions).where(moderation_actions.c.subject_did.in_(chunk))
+                rows.where(moderation_actions.c.subject_did.in_(chunk))
             ).mappings()
         ]
 

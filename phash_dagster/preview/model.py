@@ -171,6 +171,7 @@ class RulePreview:
         file: The file it stands in.
         label: Its label.
         mode: `live` or `shadow`.
+        backfill: `none`, `shadow`, `report` or `same`.
         threshold: In bits.
         within: What lies within the threshold of one of its hashes.
         beyond: What a threshold larger by the margin would take in besides.
@@ -193,6 +194,7 @@ class RulePreview:
     file: str
     label: str
     mode: str
+    backfill: str
     threshold: int
     within: Reach
     beyond: Reach

@@ -85,7 +85,7 @@ def preview_rules(
         version_in_force=stored.ruleset.version if stored.ruleset else None,
         sources=candidate.loaded.ruleset.sources,
         rules=tuple(
-            replace(rule, actions=counted(rule, found.decisions, recorded, settings))
+            replace(rule, actions=counted(rule, found.decisions, recorded, settings, trial.context))
             for rule in rules
         ),
         dangers=tuple(

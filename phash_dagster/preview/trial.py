@@ -14,7 +14,8 @@ from phash_dagster.matching.backfill import HOURS_PER_RUN, HourRange, hour_range
 from phash_dagster.moderation.actions import Action, Lane, State
 from phash_dagster.moderation.decisions import Decision, PostMatch, decide
 from phash_dagster.moderation.ledger import Ledger
-from phash_dagster.moderation.plan_hours import Planning, matches_of, plan_hours
+from phash_dagster.moderation.plan import PlanContext
+from phash_dagster.moderation.plan_hours import Planning, matches_of, plan_context, plan_hours
 from phash_dagster.preview.ledger_rows import Row, copy_rows
 from phash_dagster.preview.sources import arrow
 from phash_dagster.rules import RuleSet, save_version
@@ -114,10 +115,18 @@ class Trial:
                 if action.run_id == RUN
             ]
 
+    @property
+    def context(self) -> PlanContext:
+        """In which lane and at what time actions would be planned."""
+        return plan_context(self._planning(self.hours), self._settings)
+
+    def _planning(self, hours: Sequence[str]) -> Planning:
+        return Planning(hours=hours, lane=LANE, run_id=RUN, now=self._now)
+
     def _plan(self, hours: HourRange, ledger: Ledger) -> None:
         keys = [key for key in self.hours if hours.first <= key <= hours.last]
         plan_hours(
-            Planning(hours=keys, lane=LANE, run_id=RUN, now=self._now),
+            self._planning(keys),
             settings=self._settings,
             ledger=ledger,
             warehouse=self.warehouse,

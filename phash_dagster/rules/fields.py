@@ -34,6 +34,12 @@ STORED: Final = "stored"
 """Context of a validation that reads what was checked when it was stored: algorithms that are no
 longer installed are taken as they are."""
 
+MOST: Final = 1_000_000
+"""Largest number of actions a day that a rule may be given."""
+
+LONGEST_DAYS: Final = 36_500
+"""A hundred years: the largest age in days."""
+
 LONGEST_LABEL: Final = 128
 """Bytes in UTF-8: `val` of com.atproto.label.defs#label."""
 
@@ -171,6 +177,8 @@ HexText = Annotated[
     StringConstraints(pattern=r"\A(?:[0-9a-fA-F]{16}|[0-9a-fA-F]{64})\z", to_lower=True),
 ]
 HexHash = Annotated[HexText, AfterValidator(_full_length)]
+Count = Annotated[int, Field(strict=True, ge=0, le=MOST)]
+Days = Annotated[int, Field(strict=True, ge=1, le=LONGEST_DAYS)]
 Expiry = Annotated[
     datetime | None,
     BeforeValidator(_end),

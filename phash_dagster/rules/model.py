@@ -30,6 +30,8 @@ from phash_dagster.rules.fields import (
     WIDE_THRESHOLD,
     Algorithm,
     Comment,
+    Count,
+    Days,
     Did,
     ExceptHashes,
     Expiry,
@@ -105,6 +107,14 @@ class Rule(BaseModel):
     """Name of the rule in matches, actions and reports; by default the label and the first hash."""
     mode: Literal["live", "shadow"] = "live"
     """`shadow`: actions are recorded and never sent."""
+    max_actions_per_day: Count | None = Field(None, alias="maxActionsPerDay")
+    """Actions of this rule in 24 hours, beyond which the rest is held for a person; null:
+    `MAX_ACTIONS_PER_RULE_PER_DAY`."""
+    backfill: Literal["none", "shadow", "report", "same"] = "shadow"
+    """What is done about posts from before the rule: nothing; recorded and never sent; reported
+    instead of labelled or taken down; the same as for new posts."""
+    backfill_max_age_days: Days | None = Field(None, alias="backfillMaxAgeDays")
+    """Posts older than this many days are left alone by the rule's backfills; null: none are."""
     report_reason: LexiconReference = Field(DEFAULT_REPORT_REASON, alias="reportReason")
     """The `reportType` of reports."""
     expires: Expiry = None

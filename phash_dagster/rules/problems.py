@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from phash_dagster.rules.dangers import ALLOWED_DANGERS
-from phash_dagster.rules.fields import LONGEST_COMMENT, LONGEST_LABEL
+from phash_dagster.rules.fields import LONGEST_COMMENT, LONGEST_DAYS, LONGEST_LABEL, MOST
 
 _LONGEST_QUOTE = 60
 """Characters of a wrong value that a message repeats."""
@@ -36,6 +36,9 @@ _ALLOWED: Mapping[str, str] = {
     "ignoreDID entry": "a DID such as did:plc:ewvi7nxzyoun6zhxrhs64oiz (not a handle)",
     "id": "a text, all of it visible, without spaces and without , ; ' \"",
     "mode": '"live" or "shadow"',
+    "maxActionsPerDay": f"a whole number from 0 to {MOST:,}",
+    "backfill": '"none", "shadow", "report" or "same"',
+    "backfillMaxAgeDays": f"a whole number of days from 1 to {LONGEST_DAYS:,}",
     "reportReason": "a report reason such as com.atproto.moderation.defs#reasonSpam",
     "algorithm": "the name of a hash algorithm",
     "expires": "a date such as 2026-12-31, or a date with a time such as 2026-12-31T18:00:00Z",

@@ -36,7 +36,8 @@ SELECT
     coalesce(
         make_timestamptz(current_images.time_us) >= hashes_in_force.in_force_since, false
     ) AS after_rule,
-    coalesce(image_hashes.quality, 100) AS quality
+    coalesce(image_hashes.quality, 100) AS quality,
+    make_timestamptz(current_images.time_us) AS posted_at
 WHERE current_images.cid IS NOT NULL
 ORDER BY
     current_images.time_us,

@@ -1,6 +1,7 @@
 """Which ledger rows follow from decisions."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -169,20 +170,22 @@ def test_a_live_rule_acts_though_a_shadow_rule_asked_for_the_same_before() -> No
 
 
 @pytest.mark.parametrize(
-    ("mode", "rule_mode", "lane", "backfill_mode", "expected"),
+    ("mode", "rule_mode", "lane", "backfill", "backfill_mode", "expected"),
     [
-        ("live", "live", "live", "shadow", "live"),
-        ("live", "live", "backfill", "live", "live"),
-        ("live", "live", "backfill", "shadow", "shadow"),
-        ("live", "shadow", "live", "live", "shadow"),
-        ("shadow", "live", "live", "live", "shadow"),
-        ("shadow", "live", "backfill", "live", "shadow"),
+        ("live", "live", "live", "shadow", "shadow", "live"),
+        ("live", "live", "backfill", "same", "live", "live"),
+        ("live", "live", "backfill", "same", "shadow", "shadow"),
+        ("live", "live", "backfill", "shadow", "live", "shadow"),
+        ("live", "shadow", "live", "same", "live", "shadow"),
+        ("live", "shadow", "backfill", "same", "live", "shadow"),
+        ("shadow", "live", "live", "same", "live", "shadow"),
+        ("shadow", "live", "backfill", "same", "live", "shadow"),
     ],
 )
 def test_a_row_is_live_only_if_everything_is(
-    mode: str, rule_mode: str, lane: str, backfill_mode: str, expected: str
+    mode: str, rule_mode: str, lane: str, backfill: str, backfill_mode: str, expected: str
 ) -> None:
-    by = rule(mode=rule_mode)
+    by = rule(mode=rule_mode, backfill=backfill)
     [row] = planned(decision(by), mode=mode, lane=lane, backfill_mode=backfill_mode).rows
     assert row.mode == expected
     assert row.state is (State.PLANNED if expected == "live" else State.SHADOW)
@@ -190,7 +193,7 @@ def test_a_row_is_live_only_if_everything_is(
 
 @pytest.mark.parametrize("backfill_mode", ["shadow", "live"])
 def test_a_post_from_before_the_rule_is_backfill_though_the_run_is_live(backfill_mode: str) -> None:
-    earlier = replace(decision(rule()), after_rule=False)
+    earlier = replace(decision(rule(backfill="same")), after_rule=False)
     [row] = planned(earlier, lane="live", backfill_mode=backfill_mode).rows
     assert (row.lane, row.mode) == ("backfill", backfill_mode)
 
@@ -220,4 +223,30 @@ def test_a_suppressed_row_leaves_the_live_identifier_free() -> None:
 def test_every_row_belongs_to_a_claim_that_was_asked_for() -> None:
     decisions = [decision(rule(label_account=True, report_post=True), rkey) for rkey in "12"]
     result = planned(*decisions)
-    assert {row.claim for row in result.rows} == wanted_claims(decisions)
+    assert {row.claim for row in result.rows} == wanted_claims(decisions, context())
+
+
+def test_a_rule_without_backfill_does_nothing_about_the_past() -> None:
+    assert planned(decision(rule(backfill="none")), lane="backfill").rows == ()
+    assert len(planned(decision(rule(backfill="none")), lane="live").rows) == 1
+
+
+def test_a_backfill_that_reports_reports_what_the_rule_would_do_more_to() -> None:
+    by = rule(backfill="report", takedown_post=True, label_account=True)
+    rows = planned(decision(by), lane="backfill", backfill_mode="live").rows
+    assert _what(rows) == [(post_uri("1"), "report", "troll"), (DID, "report", "troll")]
+    assert {row.mode for row in rows} == {"live"}
+    assert {row.report_reason for row in rows} == {by.report_reason}
+
+
+def test_a_backfill_that_reports_leaves_alone_what_the_rule_does_nothing_to() -> None:
+    rows = planned(decision(rule(backfill="report")), lane="backfill").rows
+    assert [row.subject for row in rows] == [post_uri("1")]
+
+
+@pytest.mark.parametrize(
+    ("lane", "days", "expected"), [("backfill", 31, 0), ("backfill", 29, 1), ("live", 31, 1)]
+)
+def test_backfills_leave_posts_alone_that_are_too_old(lane: str, days: int, expected: int) -> None:
+    posted = replace(decision(rule(backfill_max_age_days=30)), posted_at=NOW - timedelta(days=days))
+    assert len(planned(posted, lane=lane).rows) == expected

@@ -159,7 +159,7 @@ def test_a_backfill_is_in_shadow_until_it_is_allowed(bench: Bench) -> None:
     bench.write(post())
     bench.plan(lane="backfill")
     assert bench.states() == ["shadow"]
-    bench.settings = bench.settings.model_copy(update={"backfill_mode": "live"})
+    bench.load(a_rule(backfill="same"))
     bench.plan(lane="backfill")
     assert bench.states() == ["shadow", "planned"]
 

@@ -43,7 +43,7 @@ def hexadecimal(value: int) -> str:
 
 
 def entry(rule_id: str = "meme", *values: int, **changes: Any) -> dict[str, Any]:
-    """A rule as it stands in a file: labels posts, threshold 3, live."""
+    """A rule as it stands in a file: labels posts, threshold 3, live, the past too."""
     fields = {
         "id": rule_id,
         "phashes": [hexadecimal(value) for value in values or (MEME,)],
@@ -54,6 +54,7 @@ def entry(rule_id: str = "meme", *values: int, **changes: Any) -> dict[str, Any]
         "reportPost": False,
         "toLabel": True,
         "hammingThreshold": 3,
+        "backfill": "same",
     }
     return fields | changes
 
@@ -180,8 +181,10 @@ def uri(rkey: str, did: str = "did:plc:a") -> str:
     return f"at://{did}/app.bsky.feed.post/{rkey}"
 
 
-def delete(rkey: str, did: str = "did:plc:a", hours_ago: float = 0.5) -> ImagePost:
-    return post(rkey, None, did=did, hours_ago=hours_ago, operation="delete", cid=None)
+def delete(
+    rkey: str, did: str = "did:plc:a", hours_ago: float = 0.5, *, at: datetime = NOW
+) -> ImagePost:
+    return post(rkey, None, did=did, at=at, hours_ago=hours_ago, operation="delete", cid=None)
 
 
 def account(status: str, did: str = "did:plc:a", hours_ago: float = 0.5) -> ImagePost:

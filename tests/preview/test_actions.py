@@ -56,6 +56,7 @@ def test_live_rules_in_a_live_backfill_would_be_sent(past: Past) -> None:
     ("variables", "changes", "why"),
     [
         ({}, {"mode": "shadow"}, "the rule's mode"),
+        ({}, {"backfill": "shadow"}, "the rule's backfill"),
         ({"BACKFILL_MODE": "shadow"}, {}, "BACKFILL_MODE"),
         ({"MODERATION_MODE": "shadow"}, {}, "MODERATION_MODE"),
         ({"OZONE_PDS": ""}, {}, "missing credentials"),

@@ -147,3 +147,37 @@ def test_wide_hashes_match_up_to_31_bits_where_the_rule_does_not_say(
     said = load_rules(tmp_path).version
     write(tmp_path, "blobs.json", [wide | {"hammingThreshold": 31}])
     assert load_rules(tmp_path).version == said
+
+
+def test_what_a_rule_may_do_in_a_day_and_in_the_past_is_read(tmp_path: Path) -> None:
+    read = loaded(tmp_path, maxActionsPerDay=0, backfill="report", backfillMaxAgeDays=30)
+    assert (read.max_actions_per_day, read.backfill, read.backfill_max_age_days) == (
+        0,
+        "report",
+        30,
+    )
+
+
+def test_the_past_is_only_recorded_unless_the_rule_says_more(tmp_path: Path) -> None:
+    read = loaded(tmp_path)
+    assert (read.max_actions_per_day, read.backfill, read.backfill_max_age_days) == (
+        None,
+        "shadow",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "allowed"),
+    [
+        ({"maxActionsPerDay": -1}, "a whole number from 0"),
+        ({"maxActionsPerDay": "10"}, "a whole number from 0"),
+        ({"backfill": "live"}, '"none", "shadow", "report" or "same"'),
+        ({"backfillMaxAgeDays": 0}, "a whole number of days from 1"),
+        ({"backfillMaxAgeDays": True}, "a whole number of days from 1"),
+    ],
+)
+def test_limits_of_the_past_are_checked(
+    tmp_path: Path, changes: dict[str, Any], allowed: str
+) -> None:
+    assert allowed in only_problem(tmp_path, **changes).allowed

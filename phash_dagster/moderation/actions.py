@@ -21,6 +21,9 @@ class Event(StrEnum):
     REPORT = "report"
     COMMENT = "comment"
     TAKEDOWN = "takedown"
+    NEGATE_LABEL = "negate_label"
+    """Takes a label back."""
+    REVERSE_TAKEDOWN = "reverse_takedown"
 
 
 class State(StrEnum):
@@ -36,13 +39,23 @@ class State(StrEnum):
     SHADOW = "shadow"
     """Recorded only; never sent."""
     HELD = "held"
-    """Waits for a person."""
+    """Waits for a person, who releases or rejects it. It holds its claim meanwhile."""
     SUPPRESSED = "suppressed"
-    """Not sent, since its subject is gone or the rules no longer ask for it."""
+    """Not sent, since its subject is gone, exempt or has the label already, since the rules no
+    longer ask for it, or since a person rejected it."""
     FAILED = "failed"
     """Refused by Ozone for good; `reason` holds Ozone's words."""
     DEAD = "dead"
     """Given up after too many attempts."""
+
+
+class Review(StrEnum):
+    """What a person said of an action that waited for one."""
+
+    RELEASED = "released"
+    """Send it; budgets count it no more."""
+    REJECTED = "rejected"
+    """Never send it."""
 
 
 class Claim(NamedTuple):
@@ -121,6 +134,17 @@ class Action:
     """Given by the ledger; 0 before it is recorded. Grows in the order of recording."""
     attempts: int = 0
     """How many times an emitter has taken it up."""
+    failed_runs: int = 0
+    """In how many runs Ozone answered others and not this one; too many make it dead."""
+    undoes: int | None = None
+    """The `action_id` of the action that this one takes back."""
+    review: Review | None = None
+    reviewed_at: datetime | None = None
+    reviewed_by: str | None = None
+    """Who released or rejected it."""
+    settled_at: datetime | None = None
+    """When it was settled that nothing is to be sent: a person rejected it, or the subject has the
+    label already. Such a suppressed row holds its claim as a sent one does."""
     ozone_event_id: int | None = None
     sent_at: datetime | None = None
     updated_at: datetime | None = None

@@ -14,6 +14,8 @@ _TYPES: Final = {
     Event.REPORT: f"{_DEFS}#modEventReport",
     Event.COMMENT: f"{_DEFS}#modEventComment",
     Event.TAKEDOWN: f"{_DEFS}#modEventTakedown",
+    Event.NEGATE_LABEL: f"{_DEFS}#modEventLabel",
+    Event.REVERSE_TAKEDOWN: f"{_DEFS}#modEventReverseTakedown",
 }
 
 
@@ -49,6 +51,8 @@ def _event(action: Action) -> dict[str, Any]:
         case Event.LABEL:
             # Ozone wants both lists, empty or not.
             return {**event, "createLabelVals": [action.value], "negateLabelVals": []}
+        case Event.NEGATE_LABEL:
+            return {**event, "createLabelVals": [], "negateLabelVals": [action.value]}
         case Event.REPORT:
             return {**event, "reportType": action.report_reason}
         case _:

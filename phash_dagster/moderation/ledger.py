@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from phash_dagster.clock import Clock, utc_now
-from phash_dagster.moderation.actions import Action, Claim, Claims, Event, State
+from phash_dagster.moderation.actions import Action, Claim, Claims, Event, Review, State
 from phash_dagster.moderation.ledger_database import emitter_lock, open_engine, write
 from phash_dagster.moderation.ledger_schema import moderation_actions, to_action, to_row
 
@@ -63,9 +63,10 @@ class Ledger:
     def claims(self, keys: Iterable[Claim], since: datetime) -> Claims:
         """Which of these claims are taken.
 
-        A live claim is held by a row that is planned or sending, however old, and by one that was
-        sent since then, or that was tried without a settled outcome and then set aside. A shadow
-        claim is held by a shadow row planned since then.
+        A live claim is held by a row that is planned, sending or held, however old; by one that
+        was sent since then, or that was tried without a settled outcome and then set aside, or
+        of which it was settled since then that nothing is to be sent; and for good by one on a
+        post that a person rejected. A shadow claim is held by a shadow row planned since then.
 
         Args:
             keys: The claims to look up.
@@ -138,6 +139,16 @@ class Ledger:
     def back_to_planned(self, action_id: int, reason: str) -> bool:
         """Leave a row for the next run; False if it was not `sending`."""
         return self._move(action_id, State.SENDING, state=State.PLANNED, reason=reason)
+
+    def mark_settled(self, action_id: int, reason: str) -> bool:
+        """Nothing is to be sent, since what the row asks for is the case; False if not `sending`.
+
+        The row holds its claim, so that the same is not planned again in the claim window.
+        """
+        now = self._clock()
+        return self._move(
+            action_id, State.SENDING, state=State.SUPPRESSED, reason=reason, settled_at=now
+        )
 
     def mark_suppressed(self, action_id: int, reason: str) -> bool:
         """The row is no longer wanted; False if it was not `planned`.
@@ -244,9 +255,11 @@ def _did(subject: str) -> str:
 
 
 def _claims(since: datetime) -> ColumnElement[bool]:
-    waiting = _T.state.in_([State.PLANNED.value, State.SENDING.value])
+    waiting = _T.state.in_([State.PLANNED.value, State.SENDING.value, State.HELD.value])
     sent = and_(_T.state == State.SENT.value, _T.sent_at >= since)
     shadow = and_(_T.state == State.SHADOW.value, _T.planned_at >= since)
     set_aside = _T.state.in_([State.SUPPRESSED.value, State.DEAD.value])
     perhaps_sent = and_(set_aside, _T.attempts > 0, _T.updated_at >= since)
-    return or_(waiting, sent, shadow, perhaps_sent)
+    settled = _T.settled_at >= since
+    rejected_post = and_(_T.review == Review.REJECTED.value, _T.subject_uri.is_not(None))
+    return or_(waiting, sent, shadow, perhaps_sent, settled, rejected_post)

@@ -7,12 +7,24 @@ from pathlib import Path
 from typing import Any, Final
 
 import stamina
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    inspect,
+    make_url,
+    select,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from phash_dagster.moderation.ledger_schema import moderation_actions
+from phash_dagster.moderation.ledger_schema import metadata
 
 _BUSY_MILLISECONDS: Final = 30_000
 _SQLITE, _POSTGRESQL = "sqlite", "postgresql+psycopg2"
@@ -178,10 +190,27 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _create_schema(engine: Engine) -> None:
+    """Create what is missing: tables, columns that a later release added, indexes."""
     with write(engine) as connection:
-        connection.execute(CreateTable(moderation_actions, if_not_exists=True))
-        for index in moderation_actions.indexes:
-            connection.execute(CreateIndex(index, if_not_exists=True))
+        found = inspect(connection)
+        for table in metadata.sorted_tables:
+            if not found.has_table(table.name):
+                connection.execute(CreateTable(table, if_not_exists=True))
+                continue
+            present = {column["name"] for column in found.get_columns(table.name)}
+            operations = Operations(MigrationContext.configure(connection))
+            for column in table.columns:
+                if column.name not in present:
+                    operations.add_column(table.name, _detached(column))
+        for table in metadata.sorted_tables:
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def _detached(column: Column[Any]) -> Column[Any]:
+    """The same column, of no table."""
+    default = column.server_default
+    return Column(column.name, column.type, nullable=column.nullable, server_default=default)
 
 
 @contextmanager

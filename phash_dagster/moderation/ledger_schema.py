@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from phash_dagster.moderation.actions import Action, Event, State
+from phash_dagster.moderation.actions import Action, Event, Review, State
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -76,6 +76,12 @@ moderation_actions: Final = Table(
     Column("state", String, nullable=False),
     Column("reason", String),
     Column("attempts", Integer, nullable=False),
+    Column("failed_runs", Integer, nullable=False, server_default="0"),
+    Column("undoes", BigInteger),
+    Column("review", String),
+    Column("reviewed_at", UtcDateTime),
+    Column("reviewed_by", String),
+    Column("settled_at", UtcDateTime),
     Column("ozone_event_id", BigInteger),
     Column("batch_id", String, nullable=False),
     Column("run_id", String, nullable=False),
@@ -85,8 +91,8 @@ moderation_actions: Final = Table(
     # An action_id is never used twice, also after rows were removed.
     sqlite_autoincrement=True,
 )
-"""Times in UTC, distance in bits. `source_uri`, `rule_hash`, `comment` and `report_reason` are
-what sending needs beside what the design names; `updated_at` serves the mirror."""
+"""Times in UTC, distance in bits. A column that a later release adds may be null or has a default
+of the database's, so that it can be added to a ledger of an earlier one."""
 
 Index(
     "moderation_actions_claim",
@@ -107,6 +113,7 @@ def to_row(action: Action, updated_at: datetime) -> dict[str, Any]:
         "event": action.event.value,
         "state": action.state.value,
         "blob_cids": list(action.blob_cids),
+        "review": action.review.value if action.review else None,
         "updated_at": updated_at,
     }
     return row
@@ -119,5 +126,6 @@ def to_action(row: RowMapping) -> Action:
         "event": Event(row["event"]),
         "state": State(row["state"]),
         "blob_cids": tuple(cast("list[str]", row["blob_cids"])),
+        "review": Review(row["review"]) if row["review"] else None,
     }
     return Action(**values)

@@ -75,3 +75,15 @@ def test_other_events_carry_the_comment_and_what_they_need(
     action = action_on_account(event=event)
     body = event_body(action, "did:plc:automod", "1.2.3")
     assert body["event"] == {**fields, "comment": action.comment}
+
+
+def test_a_label_is_taken_back_by_the_same_event() -> None:
+    event = event_body(action_on_post(event=Event.NEGATE_LABEL), "did:plc:automod")["event"]
+    assert event["$type"] == f"{DEFS}#modEventLabel"
+    assert (event["createLabelVals"], event["negateLabelVals"]) == ([], ["troll"])
+
+
+def test_a_takedown_is_reversed_by_an_event_of_its_own() -> None:
+    action = action_on_account(event=Event.REVERSE_TAKEDOWN, value="")
+    event = event_body(action, "did:plc:automod")["event"]
+    assert event == {"$type": f"{DEFS}#modEventReverseTakedown", "comment": action.comment}

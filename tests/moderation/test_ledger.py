@@ -68,9 +68,10 @@ def test_a_failed_row_is_not_planned_again_in_its_window(ledger: Ledger) -> None
     assert ledger.record([action_on_post()], claim_ttl=TTL) == 0
 
 
-@pytest.mark.parametrize("state", [State.PLANNED, State.SENDING])
+@pytest.mark.parametrize("state", [State.PLANNED, State.SENDING, State.HELD])
 def test_a_waiting_row_claims_however_old_it_is(ledger: Ledger, state: State) -> None:
-    old = action_on_post(planned_at=NOW - timedelta(days=100))
+    first = State.HELD if state is State.HELD else State.PLANNED
+    old = action_on_post(planned_at=NOW - timedelta(days=100), state=first)
     row = _recorded(ledger, old)
     if state is State.SENDING:
         ledger.mark_sending(row.action_id)
@@ -88,10 +89,30 @@ def test_a_shadow_row_claims_only_among_shadow_rows(ledger: Ledger) -> None:
     assert ledger.claims([row.claim], WINDOW_START) == Claims(shadow=frozenset({row.claim}))
 
 
-@pytest.mark.parametrize("state", [State.SUPPRESSED, State.HELD, State.FAILED])
+@pytest.mark.parametrize("state", [State.SUPPRESSED, State.FAILED])
 def test_other_rows_claim_nothing(ledger: Ledger, state: State) -> None:
     row = _recorded(ledger, action_on_post(state=state))
     assert ledger.claims([row.claim], WINDOW_START) == Claims()
+
+
+def test_what_is_settled_without_sending_claims_until_the_window_has_passed(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    row = _recorded(ledger, action_on_post())
+    ledger.mark_sending(row.action_id)
+    assert ledger.mark_settled(row.action_id, "the post has this label already")
+    settled = _get(ledger, row)
+    assert (settled.state, settled.settled_at) == (State.SUPPRESSED, NOW)
+    assert settled.external_id == row.external_id
+    assert row.claim in ledger.claims([row.claim], NOW).live
+    clock.advance(days=TTL.days, seconds=1)
+    assert ledger.claims([row.claim], clock() - TTL) == Claims()
+
+
+def test_only_what_is_being_sent_is_settled(ledger: Ledger) -> None:
+    row = _recorded(ledger, action_on_post())
+    assert not ledger.mark_settled(row.action_id, "too early")
+    assert _get(ledger, row).state is State.PLANNED
 
 
 def test_claims_of_others_are_not_given(ledger: Ledger) -> None:

@@ -1,31 +1,19 @@
 """Stops asking a host that fails, for a while: one circuit breaker per host.
 
-A circuit is closed until so many requests in a row fail; then it is open, and nothing is asked;
-then it is half-open, and exactly one request is let through: the probe. If that succeeds the
-circuit closes, if it fails the circuit opens for as long again.
-
-Written here because the state has to outlive a process of some seconds: of the libraries
-(pybreaker, circuitbreaker, aiobreaker, purgatory) none has asyncio, a single probe, and a state
-that can be kept elsewhere than in memory or Redis. Nothing here does I/O or reads the clock itself.
+Of a host that was left alone exactly one request is let through: the probe. Nothing here does I/O
+or reads the clock itself.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
+from phash_dagster.circuit import CLOSED, BreakerPolicy, Circuit
 from phash_dagster.clock import Clock
 
-_NONE: Final[Mapping[str, "Circuit"]] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class BreakerPolicy:
-    """After how many failures in a row a host is left alone, and for how long."""
-
-    failures: int
-    open_for: timedelta
+_NONE: Final[Mapping[str, Circuit]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -39,33 +27,6 @@ class Host:
     name: str
     trusted: bool
     policy: BreakerPolicy
-
-
-@dataclass(frozen=True)
-class Circuit:
-    """What is known of a host: failures in a row, and until when it is not asked."""
-
-    failures: int = 0
-    open_until: datetime | None = None
-
-    def is_open(self, now: datetime) -> bool:
-        """Whether nothing is asked now."""
-        return self.open_until is not None and now < self.open_until
-
-    def after_failure(self, policy: BreakerPolicy, now: datetime) -> "Circuit":
-        """The circuit after one more failure.
-
-        One that comes in while the circuit is open belongs to a request from before; it does not
-        lengthen the pause.
-        """
-        if self.is_open(now):
-            return self
-        failures = self.failures + 1
-        open_until = now + policy.open_for if failures >= policy.failures else None
-        return Circuit(failures, open_until)
-
-
-CLOSED: Final = Circuit()
 
 
 class CircuitOpenError(Exception):

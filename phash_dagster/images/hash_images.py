@@ -9,9 +9,10 @@ from datetime import timedelta
 
 from anyio import to_thread
 
+from phash_dagster.circuit import Circuit
 from phash_dagster.clock import Clock
 from phash_dagster.hashing import HashAlgorithm, get_algorithm
-from phash_dagster.images.breaker import Circuit, CircuitBreakers
+from phash_dagster.images.breaker import CircuitBreakers
 from phash_dagster.images.decode import DecodeLimits
 from phash_dagster.images.fetch import open_fetcher
 from phash_dagster.images.host_state import (

@@ -10,8 +10,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from phash_dagster.circuit import Circuit
 from phash_dagster.clock import Clock
-from phash_dagster.images.breaker import Circuit, CircuitBreakers
+from phash_dagster.images.breaker import CircuitBreakers
 from phash_dagster.sql import statement
 from phash_dagster.warehouse import Connection
 

@@ -5,7 +5,8 @@ from typing import Final
 
 import httpx
 
-from phash_dagster.images.breaker import BreakerPolicy, Host
+from phash_dagster.circuit import BreakerPolicy
+from phash_dagster.images.breaker import Host
 
 PDS_POLICY: Final = BreakerPolicy(failures=3, open_for=timedelta(seconds=300))
 """For a PDS, a PLC directory, and whatever else a stranger names."""

@@ -5,14 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phash_dagster.images.breaker import (
-    CLOSED,
-    BreakerPolicy,
-    Circuit,
-    CircuitBreakers,
-    CircuitOpenError,
-    Host,
-)
+from phash_dagster.circuit import CLOSED, BreakerPolicy, Circuit
+from phash_dagster.images.breaker import CircuitBreakers, CircuitOpenError, Host
 from tests.images.hosts import NOW
 
 PAUSE = timedelta(seconds=300)

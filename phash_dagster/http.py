@@ -155,7 +155,7 @@ def retry_after_seconds(headers: httpx.Headers, now: datetime) -> float | None:
     """
     seconds = _retry_after(headers.get("retry-after", ""), now)
     if seconds is None:
-        seconds = _reset(headers.get("ratelimit-reset", ""), now)
+        seconds = reset_seconds(headers.get("ratelimit-reset", ""), now)
     return None if seconds is None else max(seconds, 0.0)
 
 
@@ -168,7 +168,8 @@ def _retry_after(value: str, now: datetime) -> float | None:
         return None
 
 
-def _reset(value: str, now: datetime) -> float | None:
+def reset_seconds(value: str, now: datetime) -> float | None:
+    """Seconds until the time that `ratelimit-reset` names, below 0 if it is over; None if none."""
     seconds = whole_number(value)
     if seconds is None or seconds < _EPOCH_FROM:
         return seconds

@@ -325,6 +325,11 @@ class Settings(BaseSettings):
         return self.data_dir / "image_posts"
 
     @property
+    def session_path(self) -> Path:
+        """Where the session of the sending account is kept, for its owner alone to read."""
+        return self.data_dir / "ozone_session.json"
+
+    @property
     def reports_dir(self) -> Path:
         """Where reports are written."""
         return self.data_dir / "reports"

@@ -106,7 +106,8 @@ def emit_planned(
         attempts=settings.retry_attempts,
         max_seconds=LONGEST_EMISSION_SECONDS,
     )
-    with OzoneClient(OzoneAccount.from_settings(settings), clock=clock) as ozone:
+    account = OzoneAccount.from_settings(settings)
+    with OzoneClient(account, clock=clock, keep_session_in=settings.session_path) as ozone:
         return emit_actions(
             ledger, ozone, options, pacing=Pacing(clock=clock), look_again=look_again
         )

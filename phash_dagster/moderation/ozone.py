@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
@@ -17,7 +18,9 @@ from phash_dagster.moderation.ozone_errors import (
     is_duplicate,
     is_taken_down_already,
 )
-from phash_dagster.moderation.pds_session import OzoneAccount, PdsSession, QueryParameters
+from phash_dagster.moderation.pds_client import QueryParameters
+from phash_dagster.moderation.pds_session import OzoneAccount, PdsSession
+from phash_dagster.moderation.rate_limit import RateLimit
 
 _EMIT_EVENT: Final = "tools.ozone.moderation.emitEvent"
 _QUERY_EVENTS: Final = "tools.ozone.moderation.queryEvents"
@@ -38,6 +41,7 @@ class EmitResult:
 class OzoneClient:
     """One session with one Ozone; logs in at the first request and not before.
 
+    With `keep_session_in` the session is kept in this file, for the next run to go on with.
     Use as a context manager, or call `close`. Not for use by several threads at once.
     """
 
@@ -47,8 +51,9 @@ class OzoneClient:
         *,
         clock: Clock = utc_now,
         transport: httpx.BaseTransport | None = None,
+        keep_session_in: Path | None = None,
     ) -> None:
-        self._session = PdsSession(account, clock, transport)
+        self._session = PdsSession(account, clock, transport, keep_in=keep_session_in)
         self._proxy = f"{account.labeler_did}#atproto_labeler"
 
     def __enter__(self) -> Self:
@@ -60,6 +65,11 @@ class OzoneClient:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the PDS last said of how many requests it still takes."""
+        return self._session.rate_limit
 
     def emit(self, action: Action) -> EmitResult:
         """Send the event of an action.

@@ -54,6 +54,8 @@ class ErrorAnswer:
     """`error` of the XRPC error body, e.g. `InvalidRequest`; empty if the body is none."""
     message: str
     retry_after: float | None = None
+    seconds: float = 0.0
+    """How long the answer took."""
 
     def __str__(self) -> str:
         words = ": ".join(part for part in (self.code, self.message) if part)
@@ -67,6 +69,10 @@ class AnswerError(OzoneError):
         super().__init__(str(answer))
         self.answer = answer
 
+
+SLOW_SECONDS: Final = 5.0
+"""A failure that took so long may be that of a PDS that lost patience with Ozone (it does after
+10 s, and answers 502 `UpstreamFailure`), while Ozone goes on and applies the event in the end."""
 
 _EXPIRED: Final = frozenset({"ExpiredToken", "InvalidToken"})
 _NOT_SERVED: Final = frozenset({404, 405, 421, 451, 501})
@@ -135,6 +141,12 @@ def login_error(answer: ErrorAnswer, handle: str) -> OzoneError:
     )
 
 
+def refresh_error(answer: ErrorAnswer) -> OzoneUnavailableError | None:
+    """The error for an answer to `refreshSession`; None if it says that a login is needed."""
+    error = _no_verdict(answer)
+    return _not_applied(answer) if isinstance(error, OzoneUnavailableError) else None
+
+
 def _no_verdict(answer: ErrorAnswer) -> OzoneError | None:
     """The error for an answer that says nothing about the request itself."""
     if answer.status in _NOT_SERVED or answer.status < 400:
@@ -142,8 +154,9 @@ def _no_verdict(answer: ErrorAnswer) -> OzoneError | None:
             f"there is no PDS at this address: HTTP status {answer.status}, {answer}. "
             "Check OZONE_PDS"
         )
-    if answer.status == 504:  # a time-out of a proxy; what is behind it may still be at work
-        return OzoneUnavailableError(f"504 {answer}", answer.retry_after)
+    # A time-out of the PDS or of a proxy: what is behind it may still be at work.
+    if answer.status == 504 or (answer.status >= 500 and answer.seconds >= SLOW_SECONDS):
+        return OzoneUnavailableError(f"{answer.status} {answer}", answer.retry_after)
     if answer.status >= 500 or answer.status in (408, 409, 425, 429):
         return _not_applied(answer)
     return None

@@ -1,49 +1,31 @@
-"""A session at the PDS of the sending account, by the atproto SDK.
+"""A session at the PDS of the sending account: kept, refreshed, and begun anew when it must be."""
 
-The SDK logs in, keeps the tokens and refreshes them before they expire; it builds its own HTTP
-client, which is set up here like the others (no redirects, no proxies from the environment).
-Bodies are plain JSON, since Ozone knows fields that the SDK's models may not. The SDK takes most
-of a second to import, so it is imported at the first request.
-"""
-
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Self
 
 import httpx
 from pydantic import SecretStr
 
 from phash_dagster.clock import Clock
-from phash_dagster.http import USER_AGENT, retry_after_seconds
 from phash_dagster.moderation.ozone_errors import (
     AnswerError,
-    ErrorAnswer,
-    OzoneMisconfiguredError,
     OzoneUnavailableError,
     is_session_expired,
     login_error,
+    refresh_error,
 )
+from phash_dagster.moderation.pds_client import PdsClient, QueryParameters
+from phash_dagster.moderation.rate_limit import RateLimit
+from phash_dagster.moderation.session_file import SessionFile
 from phash_dagster.settings import Settings
 
-if TYPE_CHECKING:
-    from atproto import Client, Session, SessionEvent
-    from atproto_client.request import Response
+REFRESH_AHEAD: Final = timedelta(minutes=15)
+"""Time before an access token's end from which on it is refreshed; a PDS gives it two hours."""
 
-QueryParameters = Mapping[str, str | int | list[str]]
-
-_READ_SECONDS: Final = 30.0
-"""Long, because an event that we stop waiting for may still be applied."""
-_CONNECT_SECONDS: Final = 5.0
-_NOT_CONNECTED: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.UnsupportedProtocol,
-)
-"""What httpx raises before anything of a request has left."""
-
-_T = TypeVar("_T")
+_Answer = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +51,10 @@ class OzoneAccount:
 class PdsSession:
     """Calls XRPC methods as one account; logs in at the first call and not before.
 
+    A session is refreshed when its access token is about to end, and when the server says that it
+    has ended. Where that is refused, and where there is no session, a new one is begun. With
+    `keep_in` a session outlives the process, so that a day takes one login instead of thousands.
+
     Every method raises:
         AnswerError: The server answered with an error; it is for the caller to say what it means.
         OzoneUnavailableError: No usable answer; the call may have arrived.
@@ -76,144 +62,117 @@ class PdsSession:
     """
 
     def __init__(
-        self, account: OzoneAccount, clock: Clock, transport: httpx.BaseTransport | None = None
+        self,
+        account: OzoneAccount,
+        clock: Clock,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        keep_in: Path | None = None,
     ) -> None:
         self._account = account
         self._clock = clock
         self._transport = transport
-        self._client: Client | None = None
-        self._did = ""
+        self._client: PdsClient | None = None
+        self._heeds_expiry = True
+        self._kept = (
+            SessionFile(keep_in, account.pds, account.handle, account.password) if keep_in else None
+        )
 
     def close(self) -> None:
         """Close the connections; the session ends by itself."""
         if self._client:
-            self._client.request.close()
+            self._client.close()
             self._client = None
 
     def did(self) -> str:
         """The DID of the account."""
-        self._logged_in()
-        return self._did
+        return self._ready().did()
 
-    def procedure(self, nsid: str, body: Mapping[str, Any], proxy: str) -> dict[str, Any]:
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the server last said of how many calls it still takes; None if it did not."""
+        return self._client.rate_limit if self._client else None
+
+    def procedure(self, nsid: str, body: Mapping[str, Any], proxy: str) -> _Answer:
         """Call a procedure at the service that `proxy` names, `<did>#<service>`."""
-        content = json.dumps(body, ensure_ascii=False).encode()
-        headers = {"content-type": "application/json", "atproto-proxy": proxy}
-        return self._call(
-            lambda client: client.invoke_procedure(nsid, content=content, headers=headers)
-        )
+        return self._call(lambda client: client.procedure(nsid, body, proxy))
 
-    def query(self, nsid: str, parameters: QueryParameters, proxy: str) -> dict[str, Any]:
+    def query(self, nsid: str, parameters: QueryParameters, proxy: str) -> _Answer:
         """Call a query at the service that `proxy` names, `<did>#<service>`."""
-        path = f"{nsid}?{httpx.QueryParams(dict(parameters))}"
-        headers = {"atproto-proxy": proxy}
-        return self._call(lambda client: client.invoke_query(path, headers=headers))
+        return self._call(lambda client: client.query(nsid, parameters, proxy))
 
-    def _call(self, request: "Callable[[Client], Response]") -> dict[str, Any]:
-        """Make a request; once more after a new login if the server finds the session expired.
+    def _call(self, request: Callable[[PdsClient], _Answer]) -> _Answer:
+        """Make a request; again after a refresh, then after a login, while the session is refused.
 
-        The SDK refreshes tokens ahead of time by their expiry, so this is for sessions that were
-        revoked, clocks that differ, and refresh tokens that expired.
+        Sessions are refreshed ahead of time, so this is for those that were revoked, for clocks
+        that differ, and for servers that changed their keys.
         """
-        try:
-            return self._answer(request, self._logged_in())
-        except AnswerError as error:
-            if not is_session_expired(error.answer):
-                raise
-        self.close()
-        return self._answer(request, self._logged_in())
-
-    def _answer(self, request: "Callable[[Client], Response]", client: "Client") -> dict[str, Any]:
-        content = self._translated(lambda: request(client).content)
-        if not isinstance(content, dict):
-            raise OzoneUnavailableError("the answer is not a JSON object")
-        return content
-
-    def _logged_in(self) -> "Client":
-        if self._client is None:
-            client = self._new_client()
+        for renew in (self._refreshed, self._logged_in):
+            client = self._ready()
             try:
-                self._log_in(client)
-            except BaseException:
-                client.request.close()
-                raise
-            self._client = client
-        return self._client
+                return request(client)
+            except AnswerError as error:
+                if not is_session_expired(error.answer):
+                    raise
+            renew(client)
+        return request(self._ready())
 
-    def _new_client(self) -> "Client":
-        from atproto import Client, Request
-
-        request = Request(
-            timeout=httpx.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS),
-            trust_env=False,
-            max_redirects=0,
-            transport=self._transport,
-        )
-        request.set_additional_headers({"User-Agent": USER_AGENT})
-        client = Client(self._account.pds, request=request)
-        client.on_session_change(self._remember_did)
+    def _ready(self) -> PdsClient:
+        """A client whose session has not ended, as far as is known."""
+        client = self._client
+        if client is None:
+            client = self._client = PdsClient(self._account.pds, self._clock, self._transport)
+            kept = self._kept.load() if self._kept else None
+            if kept is None or not client.resume(kept):
+                self._logged_in(client)
+        if self._heeds_expiry and self._ends_soon(client):
+            self._refreshed(client)
         return client
 
-    def _remember_did(self, _event: "SessionEvent", session: "Session") -> None:
-        self._did = session.did
+    def _ends_soon(self, client: PdsClient) -> bool:
+        return client.expires_at() - REFRESH_AHEAD <= self._clock()
 
-    def _log_in(self, client: "Client") -> None:
-        account = self._account
-        password = account.password.get_secret_value()
+    def _refreshed(self, client: PdsClient) -> None:
+        """Refresh the session, or begin a new one if the server has no more of this one."""
         try:
-            self._translated(
-                lambda: client.login(account.handle, password, fetch_bsky_profile=False)
-            )
+            client.refresh()
         except AnswerError as error:
-            raise login_error(error.answer, account.handle) from None
-        except OzoneUnavailableError as error:  # a login, whatever became of it, is no event
-            raise OzoneUnavailableError(
-                str(error), error.retry_after, may_have_arrived=False
-            ) from None
+            if waits := refresh_error(error.answer):
+                raise waits from None
+            self._logged_in(client)
+        except OzoneUnavailableError as error:
+            raise _not_yet_sent(error) from None
+        else:
+            self._keep(client)
 
-    def _translated(self, call: Callable[[], _T]) -> _T:
-        """Make a call of the SDK, with its errors turned into ours.
-
-        Causes are dropped: what the SDK and pydantic say about an answer may quote its tokens.
-        """
-        from atproto.exceptions import AtProtocolError, RequestErrorBase
-
+    def _logged_in(self, client: PdsClient) -> None:
+        account = self._account
         try:
-            return call()
-        except RequestErrorBase as error:
-            if error.response is None:
-                raise _no_answer(error) from None
-            raise AnswerError(self._error_answer(error.response)) from None
-        except httpx.TooManyRedirects:
-            raise OzoneMisconfiguredError(
-                "the server redirects elsewhere. Check OZONE_PDS"
-            ) from None
-        except httpx.HTTPError as error:
-            raise _no_answer(error) from None
-        except AtProtocolError as error:
-            raise OzoneMisconfiguredError(
-                f"the PDS gave a session that cannot be used ({_name(error)}). Check OZONE_PDS"
-            ) from None
-        except ValueError:
-            raise OzoneUnavailableError("the answer is not JSON") from None
+            client.log_in(account.handle, account.password.get_secret_value())
+        except AnswerError as error:
+            self._forget()
+            raise login_error(error.answer, account.handle) from None
+        except OzoneUnavailableError as error:
+            self._forget()
+            raise _not_yet_sent(error) from None
+        except BaseException:
+            self._forget()
+            raise
+        self._keep(client)
 
-    def _error_answer(self, response: "Response") -> ErrorAnswer:
-        from atproto_client.models.common import XrpcError
+    def _keep(self, client: PdsClient) -> None:
+        # By a clock that is hours ahead every session has ended: then it is for the server to say.
+        self._heeds_expiry = not self._ends_soon(client)
+        if self._kept:
+            self._kept.save(client.session())
 
-        error = response.content
-        return ErrorAnswer(
-            status=response.status_code,
-            code=error.error if isinstance(error, XrpcError) else "",
-            message=(error.message or "") if isinstance(error, XrpcError) else "",
-            retry_after=retry_after_seconds(httpx.Headers(response.headers), self._clock()),
-        )
+    def _forget(self) -> None:
+        """Leave no client behind that has no session."""
+        self.close()
+        if self._kept:
+            self._kept.forget()
 
 
-def _no_answer(error: Exception) -> OzoneUnavailableError:
-    sent = not isinstance(error.__cause__ or error, _NOT_CONNECTED)
-    return OzoneUnavailableError(f"no answer ({_name(error)})", may_have_arrived=sent)
-
-
-def _name(error: Exception) -> str:
-    """`ConnectTimeout` and the like; the SDK wraps what httpx raised."""
-    return type(error.__cause__ or error).__name__
+def _not_yet_sent(error: OzoneUnavailableError) -> OzoneUnavailableError:
+    """The same for a login or refresh: whatever became of it, no event has left."""
+    return OzoneUnavailableError(str(error), error.retry_after, may_have_arrived=False)

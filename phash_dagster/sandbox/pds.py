@@ -26,7 +26,8 @@ from phash_dagster.sandbox.xrpc import (
     xrpc_route,
 )
 
-UPSTREAM_TIMEOUT_SECONDS = 30.0
+UPSTREAM_TIMEOUT_SECONDS = 10.0
+"""How long the real PDS waits for Ozone, which may apply the event all the same."""
 _PASSED_ON = ("content-type", "accept-language", "atproto-accept-labelers")
 _PASSED_BACK = ("content-type", "retry-after", "atproto-content-labelers")
 

@@ -21,6 +21,8 @@ AUTOMOD_DID = "did:plc:automod"
 EMIT = "tools.ozone.moderation.emitEvent"
 QUERY = "tools.ozone.moderation.queryEvents"
 LOGIN = "com.atproto.server.createSession"
+REFRESH = "com.atproto.server.refreshSession"
+FAR_AWAY = 4_000_000_000
 
 Json = dict[str, Any]
 Moment = Literal["arrived", "applied"]
@@ -54,6 +56,9 @@ class FakeOzone:
         self.script: dict[str, list[Answer | Exception]] = {}
         self.taken_down: set[str] = set()
         self.valid_tokens: set[str] = set()
+        self.refresh_tokens: set[str] = set()
+        self.expires_at: float = FAR_AWAY
+        """When the access tokens that are issued from now on expire, in unix seconds."""
         self._external_ids: set[tuple[str, str, str]] = set()
         self._lock = Lock()
 
@@ -88,7 +93,9 @@ class FakeOzone:
     def _methods(self, method: str, query: str, headers: Mapping[str, str], body: Json) -> Answer:
         if method == LOGIN:
             return self._login(body)
-        if headers.get("authorization", "").removeprefix("Bearer ") not in self.valid_tokens:
+        if method == REFRESH:
+            return self._refresh(_bearer(headers))
+        if _bearer(headers) not in self.valid_tokens:
             return refusal(400, "ExpiredToken", "Token has expired")
         if headers.get("atproto-proxy") != f"{ACCOUNT.labeler_did}#atproto_labeler":
             return refusal(400, "InvalidRequest", "could not resolve proxy did")
@@ -97,10 +104,21 @@ class FakeOzone:
     def _login(self, body: Json) -> Answer:
         if body["password"] != PASSWORD:
             return refusal(401, "AuthenticationRequired", "Invalid identifier or password")
-        token = _token(len(self.calls))
-        self.valid_tokens.add(token)
-        session = {"accessJwt": token, "refreshJwt": _token(-len(self.calls))}
-        return Answer(200, session | {"handle": body["identifier"], "did": AUTOMOD_DID})
+        return self._session()
+
+    def _refresh(self, token: str) -> Answer:
+        if token not in self.refresh_tokens:
+            return refusal(400, "ExpiredToken", "Token has been revoked")
+        self.refresh_tokens.discard(token)
+        return self._session()
+
+    def _session(self) -> Answer:
+        access = _token(len(self.calls), self.expires_at)
+        refresh = _token(-len(self.calls), FAR_AWAY)
+        self.valid_tokens.add(access)
+        self.refresh_tokens.add(refresh)
+        session = {"accessJwt": access, "refreshJwt": refresh}
+        return Answer(200, session | {"handle": ACCOUNT.handle, "did": AUTOMOD_DID})
 
     def _emit(self, body: Json) -> Answer:
         kind, subject = body["event"]["$type"], body["subject"]
@@ -130,9 +148,13 @@ class FakeOzone:
         return Answer(200, {"events": [event for event in self.events[::-1] if wanted(event)]})
 
 
-def _token(number: int) -> str:
+def _bearer(headers: Mapping[str, str]) -> str:
+    return headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def _token(number: int, expires_at: float) -> str:
     """Three parts, as a JWT: the SDK reads the expiry out of it."""
-    parts = ({"alg": "none"}, {"exp": 4_000_000_000, "jti": str(number)})
+    parts = ({"alg": "none"}, {"exp": int(expires_at), "jti": str(number)})
     encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
     return b".".join([*encoded, b"secret-signature"]).decode()
 

@@ -14,6 +14,7 @@ from phash_dagster.moderation.ozone_errors import (
     is_session_expired,
     is_taken_down_already,
     login_error,
+    refresh_error,
 )
 
 
@@ -142,3 +143,28 @@ def test_a_login_without_a_verdict_can_be_tried_again(status: int) -> None:
     error = login_error(ErrorAnswer(status, "", "", retry_after=9.0), "automod.test")
     assert isinstance(error, OzoneUnavailableError)
     assert error.retry_after == 9
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "may_have_arrived"),
+    [(502, 0.1, False), (502, 10.5, True), (500, 10.5, True), (504, 0.1, True), (429, 10.5, False)],
+)
+def test_a_failure_after_seconds_may_be_that_of_a_pds_that_lost_patience_with_ozone(
+    status: int, seconds: float, may_have_arrived: bool
+) -> None:
+    answer = ErrorAnswer(status, "UpstreamFailure", "unreachable", seconds=seconds)
+    error = event_error(answer)
+    assert isinstance(error, OzoneUnavailableError)
+    assert error.may_have_arrived is may_have_arrived
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_refresh_that_the_server_cannot_do_now_is_tried_again_later(status: int) -> None:
+    error = refresh_error(ErrorAnswer(status, "", "", retry_after=7.0, seconds=20.0))
+    assert error is not None
+    assert (error.retry_after, error.may_have_arrived) == (7.0, False)
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "ExpiredToken"), (401, ""), (404, "")])
+def test_a_refresh_that_is_refused_asks_for_a_login(status: int, code: str) -> None:
+    assert refresh_error(ErrorAnswer(status, code, "")) is None

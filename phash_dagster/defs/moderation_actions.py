@@ -47,8 +47,9 @@ def plan_actions(
     clock: ClockParam,
 ) -> None:
     """Plan the actions of the run's hours."""
+    from phash_dagster.moderation.draft import Planning
     from phash_dagster.moderation.ledger import Ledger
-    from phash_dagster.moderation.plan_hours import Planning, plan_hours
+    from phash_dagster.moderation.plan_hours import plan_hours
 
     planning = Planning(
         hours=context.partition_keys,
@@ -68,6 +69,7 @@ def plan_actions(
             "recorded": summary.recorded,
             "deduplicated": summary.deduplicated,
             "suppressed": summary.suppressed,
+            "held": summary.held,
             "left_out_for_quality": summary.low_quality,
             "planned": markdown_table(
                 ("state", "event", "value", "subject", "rule", "distance"),

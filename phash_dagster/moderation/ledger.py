@@ -7,7 +7,7 @@ starts from. The ledger cannot be rebuilt from other data, so it has a database 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self
 
 from sqlalchemy import (
     ColumnElement,
@@ -27,14 +27,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from phash_dagster.clock import Clock, utc_now
 from phash_dagster.moderation.actions import Action, Claim, Claims, Event, Review, State
-from phash_dagster.moderation.ledger_database import emitter_lock, open_engine, write
+from phash_dagster.moderation.budgets import Budgets
+from phash_dagster.moderation.ledger_database import (
+    chunks,
+    emitter_lock,
+    open_engine,
+    write,
+)
+from phash_dagster.moderation.ledger_limits import LedgerLimits, budgeted
 from phash_dagster.moderation.ledger_schema import moderation_actions, to_action, to_row
 
-_CHUNK: Final = 500
-"""Rows or keys in one statement: well below SQLite's 32,766 bound values."""
-
 _T = moderation_actions.c
-_Item = TypeVar("_Item")
 
 
 class Ledger:
@@ -75,36 +78,58 @@ class Ledger:
         with self._engine.connect() as connection:
             return _taken(connection, frozenset(keys), since)
 
-    def record(self, actions: Iterable[Action], *, claim_ttl: timedelta) -> int:
+    @property
+    def limits(self) -> LedgerLimits:
+        """What is kept of budgets beside the actions."""
+        return LedgerLimits(self._engine, self._clock)
+
+    def record(
+        self, actions: Iterable[Action], *, claim_ttl: timedelta, budgets: Budgets | None = None
+    ) -> int:
+        """`add`, for who only wants to know how many rows were inserted."""
+        return len(self.add(actions, claim_ttl=claim_ttl, budgets=budgets))
+
+    def add(
+        self, actions: Iterable[Action], *, claim_ttl: timedelta, budgets: Budgets | None = None
+    ) -> tuple[Action, ...]:
         """Insert new rows in one transaction, each at most once; a repeated call adds nothing.
 
         A row whose `external_id` is known is left as it is. A row whose claim was taken since it
         was planned is left out too, so that two planners at once cannot both win, and so is a
-        second suppressed row of one claim, which would tell nothing new.
+        second suppressed row of one claim, which would tell nothing new. What goes beyond the
+        budgets is recorded as held; they are counted in the same transaction, so that no two
+        planners spend the same.
 
         Returns:
-            How many rows were inserted.
+            The rows that were inserted, as they were; their `action_id` is not filled in.
         """
         rows = list(actions)
         if not rows:
-            return 0
+            return ()
         since = min(row.planned_at for row in rows) - claim_ttl
         with write(self._engine) as connection:
             taken = _taken(connection, frozenset(row.claim for row in rows), since)
             free = [row for row in rows if not taken.block(row.claim, row.mode)]
             free = _without_repeated_suppressed(connection, free, since)
-            return sum(self._insert(connection, chunk) for chunk in _chunks(free))
+            if budgets:
+                free = list(budgeted(connection, free, budgets, self._clock()))
+            inserted = {
+                external_id
+                for chunk in chunks(free)
+                for external_id in self._insert(connection, chunk)
+            }
+        return tuple(row for row in free if row.external_id in inserted)
 
-    def _insert(self, connection: Connection, actions: Sequence[Action]) -> int:
+    def _insert(self, connection: Connection, actions: Sequence[Action]) -> list[str]:
         now = self._clock()
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         statement = (
             dialect.insert(moderation_actions)
             .values([to_row(action, now) for action in actions])
             .on_conflict_do_nothing(index_elements=[_T.external_id])
-            .returning(_T.action_id)
+            .returning(_T.external_id)
         )
-        return len(connection.execute(statement).all())
+        return list(connection.scalars(statement))
 
     # Sending
 
@@ -240,13 +265,9 @@ def _rows_of(
     """The rows of these claims' accounts for which the condition holds."""
     subject = func.coalesce(_T.subject_uri, _T.subject_did).label("subject")
     columns = select(subject, _T.event, _T.value, _T.state)
-    for chunk in _chunks(sorted({_did(key.subject) for key in keys})):
+    for chunk in chunks(sorted({_did(key.subject) for key in keys})):
         found = columns.where(and_(_T.subject_did.in_(chunk), condition))
         yield from connection.execute(found).mappings()
-
-
-def _chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
 def _did(subject: str) -> str:

@@ -1,10 +1,10 @@
 """Opens the ledger's database: SQLite or PostgreSQL, safe after a crash, safe for two at once."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import stamina
 from alembic.migration import MigrationContext
@@ -27,6 +27,10 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from phash_dagster.moderation.ledger_schema import metadata
 
 _BUSY_MILLISECONDS: Final = 30_000
+_CHUNK: Final = 500
+"""Rows or keys in one statement. A row binds some thirty values."""
+
+_Item = TypeVar("_Item")
 _SQLITE, _POSTGRESQL = "sqlite", "postgresql+psycopg2"
 _OPENING_ERRORS: Final = (SQLAlchemyError, OSError, ValueError, TypeError)
 """The last two: options in the URL that the driver does not know."""
@@ -88,6 +92,11 @@ def emitter_lock(engine: Engine) -> Iterator[bool]:
     else:
         with _file_lock(Path(f"{engine.url.database}.emitter")) as held:
             yield held
+
+
+def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Parts that one statement takes: SQLite binds no more than 32,766 values."""
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
 def _open(url: URL) -> Engine | Exception:

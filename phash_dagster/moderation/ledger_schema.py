@@ -102,6 +102,46 @@ Index(
 )
 Index("moderation_actions_state", moderation_actions.c.state, moderation_actions.c.action_id)
 Index("moderation_actions_updated", moderation_actions.c.updated_at)
+Index("moderation_actions_planned", moderation_actions.c.planned_at)
+Index("moderation_actions_batch", moderation_actions.c.batch_id)
+
+backfill_batches: Final = Table(
+    "backfill_batches",
+    metadata,
+    Column("batch_id", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("posts", Integer, nullable=False),
+    Column("accounts", Integer, nullable=False),
+    Column("images", BigInteger, nullable=False),
+    Column("reason", String),
+    Column("evaluated_at", UtcDateTime, nullable=False),
+    Column("reviewed_at", UtcDateTime),
+    Column("reviewed_by", String),
+)
+"""How far each backfill reaches, judged before anything of it is sent: `open`, `held`, or
+`released` by a person."""
+
+rule_hash_hours: Final = Table(
+    "rule_hash_hours",
+    metadata,
+    Column("rule_id", String, primary_key=True),
+    Column("rule_hash", String, primary_key=True),
+    Column("hour", UtcDateTime, primary_key=True),
+    Column("posts", Integer, nullable=False),
+)
+"""Posts that each rule hash decided about in each hour of the last two weeks."""
+
+quarantined_hashes: Final = Table(
+    "quarantined_hashes",
+    metadata,
+    Column("rule_id", String, primary_key=True),
+    Column("rule_hash", String, primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("lifted_at", UtcDateTime),
+    Column("lifted_by", String),
+)
+"""Rule hashes that were flooded; those not lifted have their actions held."""
 
 _FIELDS: Final = tuple(field.name for field in fields(Action))
 

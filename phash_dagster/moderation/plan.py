@@ -33,6 +33,7 @@ class PlanContext:
     now: datetime
     claim_ttl_days: int
     batch_id: str
+    """Of what is planned in the lane `live`; a backfill's is `backfill_batch`."""
     run_id: str
 
     def lane_of(self, decision: Decision) -> Lane:
@@ -61,6 +62,11 @@ class PlannedActions:
 
     rows: tuple[Action, ...]
     deduplicated: tuple[Claim, ...]
+
+
+def backfill_batch(version: str) -> str:
+    """The batch of what a rules version does about the past, however many runs bring it there."""
+    return f"backfill-{version[:12]}"
 
 
 def wanted_claims(decisions: Iterable[Decision], context: PlanContext) -> frozenset[Claim]:
@@ -185,7 +191,7 @@ def _value(rule: Rule, event: Event) -> str:
 def _action(
     decision: Decision, wish: _Wish, ruleset: RuleSet, context: PlanContext, gone: str | None
 ) -> Action:
-    mode = context.mode_of(decision)
+    mode, lane = context.mode_of(decision), context.lane_of(decision)
     event = wish.claim.event
     cid = decision.cid if wish.uri else None
     return Action(
@@ -210,11 +216,11 @@ def _action(
         distance=decision.distance,
         comment=_comment(decision, wish, context.now),
         report_reason=decision.rule.report_reason if event is Event.REPORT else None,
-        lane=context.lane_of(decision),
+        lane=lane,
         mode=mode,
         state=_first_state(mode, gone),
         reason=gone,
-        batch_id=context.batch_id,
+        batch_id=context.batch_id if lane == "live" else backfill_batch(ruleset.version),
         run_id=context.run_id,
         planned_at=context.now,
     )

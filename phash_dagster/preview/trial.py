@@ -13,9 +13,10 @@ from phash_dagster.matching import match_partition
 from phash_dagster.matching.backfill import HOURS_PER_RUN, HourRange, hour_ranges
 from phash_dagster.moderation.actions import Action, Lane, State
 from phash_dagster.moderation.decisions import Decision, PostMatch, decide
+from phash_dagster.moderation.draft import Planning, matches_of, plan_context
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.plan import PlanContext
-from phash_dagster.moderation.plan_hours import Planning, matches_of, plan_context, plan_hours
+from phash_dagster.moderation.plan_hours import plan_hours
 from phash_dagster.preview.ledger_rows import Row, copy_rows
 from phash_dagster.preview.sources import arrow
 from phash_dagster.rules import RuleSet, save_version

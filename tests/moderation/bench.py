@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from phash_dagster.moderation.actions import Action, Lane
+from phash_dagster.moderation.draft import Planning
 from phash_dagster.moderation.ledger import Ledger
-from phash_dagster.moderation.plan_hours import Planning, PlanSummary, plan_hours
-from phash_dagster.rules import Rule, RuleSet, save_version
+from phash_dagster.moderation.plan_hours import PlanSummary, plan_hours
+from phash_dagster.rules import Rule, RuleSet, current_version, save_version
 from phash_dagster.settings import Settings, settings_from
 from phash_dagster.warehouse import ImagePost, ImagePosts, Warehouse
 from phash_dagster.warehouse.image_posts import hour_key
@@ -51,6 +52,17 @@ class Bench:
                 "INSERT INTO rule_matches VALUES ($1, $2, $3, 'average', $4, 'v', now())",
                 [blob_cid, rule, HASH, distance],
             )
+
+    def mark_matched(self, *, with_rules: bool = True) -> None:
+        """Note every image as matched with the rules in force, or with others."""
+        with self.warehouse.write() as connection:
+            ruleset = current_version(connection)
+            version = ruleset.version if with_rules and ruleset else "another"
+            connection.execute("DELETE FROM matched_hashes")
+            connection.execute("INSERT INTO matched_hashes VALUES (0, 99, $1, 2)", [version])
+
+    def set(self, **settings: Any) -> None:
+        self.settings = self.settings.model_copy(update=settings)
 
     def write(self, *rows: ImagePost) -> None:
         self._batches += 1

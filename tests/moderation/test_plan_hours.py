@@ -12,7 +12,7 @@ from phash_dagster.rules import RuleSet
 from phash_dagster.warehouse import ImagePost
 from phash_dagster.warehouse.image_posts import hour_key
 from tests.moderation.bench import Bench, a_rule, account, delete, post
-from tests.moderation.builders import NOW
+from tests.moderation.builders import HASH, NOW
 
 LATER = NOW + timedelta(minutes=5)
 
@@ -241,3 +241,46 @@ def test_a_rule_decides_nothing_from_the_moment_it_expires(bench: Bench) -> None
     assert bench.plan().decisions == 1
     bench.clock.advance(minutes=1)
     assert bench.plan().decisions == 0
+
+
+def test_what_goes_beyond_a_budget_is_held(bench: Bench) -> None:
+    bench.set(max_actions_per_run=1)
+    bench.write(post("1"), post("2"))
+    summary = bench.plan()
+    assert (summary.recorded, summary.held) == (2, 1)
+    assert bench.states() == ["planned", "held"]
+    assert bench.plan().recorded == 0
+
+
+def test_the_budget_that_a_rule_names_is_its_own(bench: Bench) -> None:
+    bench.load(a_rule(maxActionsPerDay=1))
+    bench.write(post("1"), post("2"))
+    bench.plan()
+    assert bench.states() == ["planned", "held"]
+
+
+def test_a_flooded_hash_is_quarantined_and_its_matches_are_kept(bench: Bench) -> None:
+    bench.set(flood_min_posts=3)
+    bench.write(post("1"), post("2"))
+    bench.plan()
+    assert bench.states() == ["planned", "planned"]
+    bench.write(post("3"))
+    bench.plan()
+    assert bench.states() == ["held"] * 3
+    [quarantine] = bench.ledger.limits.quarantined()
+    assert (quarantine.rule_id, quarantine.rule_hash) == ("troll", HASH)
+    assert bench.plan().decisions == 3
+
+
+def test_a_post_with_two_images_of_one_hash_is_one_post_of_a_flood(bench: Bench) -> None:
+    bench.set(flood_min_posts=2)
+    bench.write(post(), post(position=1))
+    bench.plan()
+    assert bench.ledger.limits.quarantined() == []
+
+
+def test_backfills_cause_no_flood(bench: Bench) -> None:
+    bench.set(flood_min_posts=1)
+    bench.write(post())
+    bench.plan(lane="backfill")
+    assert bench.ledger.limits.quarantined() == []

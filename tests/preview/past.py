@@ -10,8 +10,9 @@ from phash_dagster.images.model import ImageHash, ImageReference, ImageResult, O
 from phash_dagster.images.store import save_results
 from phash_dagster.matching import match_partition
 from phash_dagster.moderation.actions import Action, State
+from phash_dagster.moderation.draft import Planning
 from phash_dagster.moderation.ledger import Ledger
-from phash_dagster.moderation.plan_hours import Planning, plan_hours
+from phash_dagster.moderation.plan_hours import plan_hours
 from phash_dagster.preview.candidate import load_candidate
 from phash_dagster.preview.model import Preview, RulePreview
 from phash_dagster.preview.run import preview_rules

@@ -94,9 +94,10 @@ def test_each_account_is_labelled_once(past: Past) -> None:
     )
 
 
-def test_a_takedown_has_no_value(past: Past) -> None:
+def test_a_takedown_has_no_value_and_waits_for_a_person(past: Past) -> None:
     rule = past.preview_rule(entry(toLabel=False, takedownPost=True))
-    assert rule.actions == (count("sent", event="takedown", value=""),)
+    why = "over budget: 0 takedowns in 24 hours (MAX_TAKEDOWNS_PER_DAY)"
+    assert rule.actions == (count("held", event="takedown", value="", why=why),)
 
 
 def test_what_the_ledger_has_would_be_prevented(past: Past) -> None:
@@ -270,3 +271,10 @@ def send_some(past: Past, planned: Sequence[Action], number: int) -> None:
         for action in planned[:number]:
             if ledger.mark_sending(action.action_id):
                 ledger.mark_sent(action.action_id, 1, NOW)
+
+
+def test_a_backfill_beyond_its_bounds_would_be_held(tmp_path: Path) -> None:
+    past = with_posts(Past(tmp_path, BACKFILL_MAX_POSTS="2"))
+    [found] = past.preview_rule(entry()).actions
+    assert (found.outcome, found.actions) == ("held", 3)
+    assert "2 posts (BACKFILL_MAX_POSTS)" in found.why

@@ -25,7 +25,7 @@ HOSTILE = '"><script>alert(1)</script>|x'
 @pytest.fixture
 def preview(tmp_path: Path) -> Preview:
     """A rule with everything that a page can show, and one that finds nothing."""
-    past = Past(tmp_path)
+    past = Past(tmp_path, BACKFILL_MAX_SHARE="1")
     past.hash({"x": MEME, "y": near(MEME, 4)})
     past.write(
         *(post("1", "x", did=f"did:plc:{number}") for number in range(20)),

@@ -3,6 +3,7 @@
 import dagster as dg
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
+from phash_dagster.defs.action_health import action_checks, action_health_sensor
 from phash_dagster.defs.catch_up_sensor import catch_up_sensor
 from phash_dagster.defs.compact_hours import compact_hours, compaction_schedule
 from phash_dagster.defs.hash_checks import check_hashes, golden_hashes, golden_sensor
@@ -27,7 +28,7 @@ def definitions() -> dg.Definitions:
     set_on_retry_hooks([LoggingOnRetryHook])
     return dg.Definitions(
         assets=[image_posts, image_hashes, rules, rule_matches, moderation_actions, match_report],
-        asset_checks=[*ingest_checks, golden_hashes],
+        asset_checks=[*ingest_checks, *action_checks, golden_hashes],
         jobs=[
             moderate_hour,
             rematch_hours,
@@ -40,6 +41,7 @@ def definitions() -> dg.Definitions:
         sensors=[
             jetstream_sensor,
             ingest_health_sensor,
+            action_health_sensor,
             catch_up_sensor,
             rules_sensor,
             rematch_sensor,

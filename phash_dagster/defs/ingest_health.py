@@ -1,18 +1,12 @@
-"""The checks on `image_posts`: is ingestion well? And the sensor that evaluates them.
+"""The checks on `image_posts`: is ingestion well? And the sensor that evaluates them."""
 
-People can run a check in the UI at any time. The sensor reports an evaluation only when the
-verdict changes, or once an hour: evaluations outside of a run can never be deleted.
-"""
-
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-import msgspec
 
+from phash_dagster.defs.health import Check, report_changes
 from phash_dagster.defs.image_posts import image_posts
-from phash_dagster.defs.metadata import markdown_table
 from phash_dagster.defs.resources import ClockParam, IngestRecordsParam, SettingsParam
 from phash_dagster.defs.sensor_state import failed_ticks, stored_cursor
 from phash_dagster.ingest import IngestRecords
@@ -20,20 +14,17 @@ from phash_dagster.ingest.verdicts import (
     STILL_READING,
     FailedTick,
     FailingHost,
-    Verdict,
     judge_anomalies,
     judge_gaps,
     judge_lag,
     judge_ticks,
 )
 from phash_dagster.settings import Settings
+from phash_dagster.verdict import Verdict
 
 TICKS_WITHIN = timedelta(minutes=10)
 GAPS_WITHIN = timedelta(days=7)
 ANOMALIES_WITHIN = timedelta(days=1)
-
-REPEAT_AFTER = timedelta(hours=1)
-"""An unchanged verdict is reported again after this, so that people see it is still looked at."""
 
 RECORDS_EVERY = timedelta(minutes=10)
 """Between two looks through the records of the last days: some thousand files, and seconds."""
@@ -103,53 +94,9 @@ def _anomalies(sources: Sources) -> Verdict:
         return judge_anomalies(anomaly_types(connection))
 
 
-@dataclass(frozen=True)
-class Check:
-    """A check: how it is judged, what it says, and how often the sensor looks."""
-
-    name: str
-    judge: Callable[[Sources], Verdict | None]
-    severity: dg.AssetCheckSeverity
-    description: str
-    every: timedelta = timedelta(0)
-
-    def result(self, verdict: Verdict) -> dg.AssetCheckResult:
-        """The verdict as the UI shows it."""
-        return dg.AssetCheckResult(
-            check_name=self.name,
-            asset_key=image_posts.key,
-            passed=verdict.passed,
-            severity=self.severity,
-            description=verdict.description,
-            metadata=_metadata(verdict),
-        )
-
-    def evaluation(self, verdict: Verdict) -> dg.AssetCheckEvaluation:
-        """The same as an event that belongs to no run."""
-        return dg.AssetCheckEvaluation(
-            check_name=self.name,
-            asset_key=image_posts.key,
-            passed=verdict.passed,
-            severity=self.severity,
-            description=verdict.description,
-            metadata=_metadata(verdict),
-        )
-
-
-def _metadata(verdict: Verdict) -> dict[str, dg.MetadataValue]:
-    numbers = {name: _number(value) for name, value in verdict.numbers.items()}
-    if not verdict.rows:
-        return numbers
-    return {**numbers, "details": markdown_table(verdict.columns, verdict.rows)}
-
-
-def _number(value: float) -> dg.MetadataValue:
-    whole = isinstance(value, int)
-    return dg.MetadataValue.int(int(value)) if whole else dg.MetadataValue.float(value)
-
-
-CHECKS = (
+CHECKS: tuple[Check[Sources], ...] = (
     Check(
+        image_posts.key,
         "ingest_lag",
         _lag,
         dg.AssetCheckSeverity.ERROR,
@@ -157,6 +104,7 @@ CHECKS = (
         "posts are moderated late or not at all: see whether jetstream_sensor is on and succeeds.",
     ),
     Check(
+        image_posts.key,
         "ingest_ticks",
         _ticks,
         dg.AssetCheckSeverity.ERROR,
@@ -165,6 +113,7 @@ CHECKS = (
         "stand in the details.",
     ),
     Check(
+        image_posts.key,
         "stream_gaps",
         _gaps,
         dg.AssetCheckSeverity.ERROR,
@@ -173,6 +122,7 @@ CHECKS = (
         every=RECORDS_EVERY,
     ),
     Check(
+        image_posts.key,
         "ingest_anomalies",
         _anomalies,
         dg.AssetCheckSeverity.WARN,
@@ -183,8 +133,8 @@ CHECKS = (
 )
 
 
-def _asset_check(check: Check) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=image_posts.key, name=check.name, description=check.description)
+def _asset_check(check: Check[Sources]) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=check.asset_key, name=check.name, description=check.description)
     def evaluate(
         context: dg.AssetCheckExecutionContext,
         settings: SettingsParam,
@@ -198,14 +148,6 @@ def _asset_check(check: Check) -> dg.AssetChecksDefinition:
 
 
 ingest_checks = [_asset_check(check) for check in CHECKS]
-
-
-class _Seen(msgspec.Struct):
-    """What the sensor remembers of a check."""
-
-    state: str = ""
-    judged_at: float = 0.0
-    reported_at: float = 0.0
 
 
 @dg.sensor(
@@ -223,25 +165,5 @@ def ingest_health_sensor(
     clock: ClockParam,
 ) -> dg.SensorResult:
     """One look. The cursor is what was reported last, and when."""
-    now = clock()
-    seen = msgspec.json.decode(context.cursor or "{}", type=dict[str, _Seen])
-    sources = Sources(context.instance, settings, ingest, now)
-    events = []
-    for check in CHECKS:
-        before = seen.get(check.name, _Seen())
-        if now.timestamp() < before.judged_at + check.every.total_seconds():
-            continue
-        verdict = check.judge(sources)
-        if verdict is None:
-            continue
-        state = f"{'passed' if verdict.passed else 'failed'} {verdict.state}".strip()
-        due = now.timestamp() >= before.reported_at + REPEAT_AFTER.total_seconds()
-        if due or state != before.state:
-            events.append(check.evaluation(verdict))
-            before.reported_at = now.timestamp()
-        seen[check.name] = _Seen(state, now.timestamp(), before.reported_at)
-    return dg.SensorResult(
-        asset_events=events,
-        cursor=msgspec.json.encode(seen).decode(),
-        skip_reason=None if events else dg.SkipReason("The verdicts are as reported."),
-    )
+    sources = Sources(context.instance, settings, ingest, clock())
+    return report_changes(CHECKS, sources, context.cursor, clock())

@@ -10,10 +10,19 @@ IN_PROCESS = dg.in_process_executor
 # Selecting an asset selects its checks; this one has a job of its own (see `hash_checks`).
 _GOLDEN_HASHES = dg.AssetCheckKey(dg.AssetKey("image_hashes"), "golden_hashes")
 
+# A sensor evaluates these; in a job they would be steps of every run (see `action_health`).
+_ACTION_CHECKS = dg.AssetSelection.checks(
+    *(
+        dg.AssetCheckKey(dg.AssetKey("moderation_actions"), name)
+        for name in ("held_actions", "failed_actions", "quarantined_hashes")
+    )
+)
+
 moderate_hour = dg.define_asset_job(
     "moderate_hour",
     selection=dg.AssetSelection.assets("image_hashes", "rule_matches", "moderation_actions")
-    - dg.AssetSelection.checks(_GOLDEN_HASHES),
+    - dg.AssetSelection.checks(_GOLDEN_HASHES)
+    - _ACTION_CHECKS,
     description=(
         "Hash, match and act on everything in an hour that was not processed yet. Requested by "
         "`jetstream_sensor` for each hour that a micro-batch touched."
@@ -24,7 +33,7 @@ moderate_hour = dg.define_asset_job(
 
 rematch_hours = dg.define_asset_job(
     "rematch_hours",
-    selection=dg.AssetSelection.assets("rule_matches", "moderation_actions"),
+    selection=dg.AssetSelection.assets("rule_matches", "moderation_actions") - _ACTION_CHECKS,
     description=(
         "Match the past with the rules in force and record what they say of it. Requested by "
         "`rematch_sensor` when the rules change; reads hashes, fetches nothing."

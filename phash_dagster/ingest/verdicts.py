@@ -1,37 +1,13 @@
 """Is ingestion well? Each verdict is a pure function of what is known."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-Number = int | float
-
-MAX_ROWS = 100
-"""Rows of details, and what makes up a verdict's state."""
+from phash_dagster.verdict import MAX_ROWS, Number, Verdict
 
 STILL_READING = timedelta(minutes=2)
 """Without a batch for longer, nothing is being read: a tick takes seconds."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a check found.
-
-    Attributes:
-        passed: Whether all is well.
-        description: What is wrong and what to do about it, or what is well.
-        numbers: Figures to plot.
-        columns: Headings of a table with details.
-        rows: Its rows. Their text comes from strangers.
-        state: What makes one verdict differ from another in kind; figures alone do not.
-    """
-
-    passed: bool
-    description: str
-    numbers: Mapping[str, Number] = field(default_factory=dict)
-    columns: Sequence[str] = ()
-    rows: Sequence[Sequence[object]] = ()
-    state: str = ""
 
 
 @dataclass(frozen=True)

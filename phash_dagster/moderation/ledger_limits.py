@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     and_,
+    case,
     delete,
     func,
     insert,
@@ -76,6 +77,21 @@ class Quarantine:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Actions that wait for a person for the same reason."""
+
+    state: State
+    rule_id: str
+    lane: str
+    batch_id: str
+    """Of a backfill; empty for live actions, whose batches are single runs."""
+    reason: str | None
+    actions: int
+    oldest: datetime
+    """When the first of them was planned."""
+
+
 class LedgerLimits:
     """Reads and writes the tables beside the actions. `Ledger.limits` gives one."""
 
@@ -114,6 +130,21 @@ class LedgerLimits:
         )
         with write(self._engine) as connection:
             return connection.execute(statement).rowcount == 1
+
+    def waiting(self) -> list[Waiting]:
+        """What is held, failed or dead, by rule and reason; most actions first."""
+        batch_id = case((_T.lane == "backfill", _T.batch_id), else_="")
+        kind = (_T.state, _T.rule_id, _T.lane, batch_id, _T.reason)
+        number = func.count()
+        states = [State.HELD.value, State.FAILED.value, State.DEAD.value]
+        statement = (
+            select(*kind, number, func.min(_T.planned_at))
+            .where(_T.state.in_(states))
+            .group_by(*kind)
+            .order_by(number.desc(), *kind)
+        )
+        with self._engine.connect() as connection:
+            return [Waiting(State(row[0]), *row[1:]) for row in connection.execute(statement)]
 
     # Floods
 

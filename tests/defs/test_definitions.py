@@ -76,6 +76,7 @@ def test_sensors_and_schedules_run_without_being_switched_on(defs: dg.Definition
     assert {sensor.name for sensor in defs.sensors or []} == {
         "jetstream_sensor",
         "ingest_health_sensor",
+        "action_health_sensor",
         "golden_sensor",
         "catch_up_sensor",
         "rules_sensor",

@@ -4,38 +4,21 @@ A row is durable before its request leaves, and every change of state is guarded
 starts from. The ledger cannot be rebuilt from other data, so it has a database of its own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    RowMapping,
-    String,
-    and_,
-    case,
-    cast,
-    func,
-    literal,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, select, update
 
 from phash_dagster.clock import Clock, utc_now
-from phash_dagster.moderation.actions import Action, Claim, Claims, Event, Review, State
+from phash_dagster.moderation.actions import Action, Claim, Claims, State
 from phash_dagster.moderation.budgets import Budgets
-from phash_dagster.moderation.ledger_database import (
-    chunks,
-    emitter_lock,
-    open_engine,
-    write,
-)
+from phash_dagster.moderation.ledger_claims import taken, without_repeated_suppressed
+from phash_dagster.moderation.ledger_database import emitter_lock, insert_new, open_engine, write
 from phash_dagster.moderation.ledger_limits import LedgerLimits, budgeted
-from phash_dagster.moderation.ledger_schema import moderation_actions, to_action, to_row
+from phash_dagster.moderation.ledger_reviews import LedgerReviews
+from phash_dagster.moderation.ledger_schema import moderation_actions, to_action
 
 _T = moderation_actions.c
 
@@ -76,7 +59,7 @@ class Ledger:
             since: Start of the claim window, normally now minus `CLAIM_TTL_DAYS`.
         """
         with self._engine.connect() as connection:
-            return _taken(connection, frozenset(keys), since)
+            return taken(connection, frozenset(keys), since)
 
     @property
     def limits(self) -> LedgerLimits:
@@ -108,28 +91,13 @@ class Ledger:
             return ()
         since = min(row.planned_at for row in rows) - claim_ttl
         with write(self._engine) as connection:
-            taken = _taken(connection, frozenset(row.claim for row in rows), since)
-            free = [row for row in rows if not taken.block(row.claim, row.mode)]
-            free = _without_repeated_suppressed(connection, free, since)
+            claimed = taken(connection, frozenset(row.claim for row in rows), since)
+            free = [row for row in rows if not claimed.block(row.claim, row.mode)]
+            free = without_repeated_suppressed(connection, free, since)
             if budgets:
                 free = list(budgeted(connection, free, budgets, self._clock()))
-            inserted = {
-                external_id
-                for chunk in chunks(free)
-                for external_id in self._insert(connection, chunk)
-            }
+            inserted = frozenset(insert_new(connection, free, self._clock()))
         return tuple(row for row in free if row.external_id in inserted)
-
-    def _insert(self, connection: Connection, actions: Sequence[Action]) -> list[str]:
-        now = self._clock()
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        statement = (
-            dialect.insert(moderation_actions)
-            .values([to_row(action, now) for action in actions])
-            .on_conflict_do_nothing(index_elements=[_T.external_id])
-            .returning(_T.external_id)
-        )
-        return list(connection.scalars(statement))
 
     # Sending
 
@@ -200,6 +168,13 @@ class Ledger:
         with write(self._engine) as connection:
             return connection.execute(statement).rowcount == 1
 
+    # Reviewing
+
+    @property
+    def reviews(self) -> LedgerReviews:
+        """What people decide about rows."""
+        return LedgerReviews(self._engine, self._clock)
+
     # Looking
 
     def planned(self, limit: int, after: int = 0) -> list[Action]:
@@ -228,59 +203,3 @@ class Ledger:
         statement = select(moderation_actions).where(condition).order_by(_T.action_id).limit(limit)
         with self._engine.connect() as connection:
             return [to_action(row) for row in connection.execute(statement).mappings()]
-
-
-def _taken(connection: Connection, keys: frozenset[Claim], since: datetime) -> Claims:
-    live: set[Claim] = set()
-    shadow: set[Claim] = set()
-    for row in _rows_of(connection, keys, _claims(since)):
-        claim = Claim(row["subject"], Event(row["event"]), row["value"])
-        (shadow if row["state"] == State.SHADOW.value else live).add(claim)
-    return Claims(keys & live, keys & shadow)
-
-
-def _without_repeated_suppressed(
-    connection: Connection, rows: Sequence[Action], since: datetime
-) -> list[Action]:
-    """The rows without those that record once more that something is suppressed."""
-    keys = frozenset(row.claim for row in rows if row.state is State.SUPPRESSED)
-    condition = and_(_T.state == State.SUPPRESSED.value, _T.planned_at >= since)
-    known = {
-        Claim(row["subject"], Event(row["event"]), row["value"])
-        for row in _rows_of(connection, keys, condition)
-    }
-    kept = []
-    for row in rows:
-        if row.state is State.SUPPRESSED:
-            if row.claim in known:
-                continue
-            known.add(row.claim)
-        kept.append(row)
-    return kept
-
-
-def _rows_of(
-    connection: Connection, keys: frozenset[Claim], condition: ColumnElement[bool]
-) -> Iterator[RowMapping]:
-    """The rows of these claims' accounts for which the condition holds."""
-    subject = func.coalesce(_T.subject_uri, _T.subject_did).label("subject")
-    columns = select(subject, _T.event, _T.value, _T.state)
-    for chunk in chunks(sorted({_did(key.subject) for key in keys})):
-        found = columns.where(and_(_T.subject_did.in_(chunk), condition))
-        yield from connection.execute(found).mappings()
-
-
-def _did(subject: str) -> str:
-    """The DID in `at://did:plc:abc/app.bsky.feed.post/3k…`, or the DID itself."""
-    return subject.removeprefix("at://").partition("/")[0]
-
-
-def _claims(since: datetime) -> ColumnElement[bool]:
-    waiting = _T.state.in_([State.PLANNED.value, State.SENDING.value, State.HELD.value])
-    sent = and_(_T.state == State.SENT.value, _T.sent_at >= since)
-    shadow = and_(_T.state == State.SHADOW.value, _T.planned_at >= since)
-    set_aside = _T.state.in_([State.SUPPRESSED.value, State.DEAD.value])
-    perhaps_sent = and_(set_aside, _T.attempts > 0, _T.updated_at >= since)
-    settled = _T.settled_at >= since
-    rejected_post = and_(_T.review == Review.REJECTED.value, _T.subject_uri.is_not(None))
-    return or_(waiting, sent, shadow, perhaps_sent, settled, rejected_post)

@@ -3,6 +3,7 @@
 import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -20,11 +21,13 @@ from sqlalchemy import (
     make_url,
     select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from phash_dagster.moderation.ledger_schema import metadata
+from phash_dagster.moderation.actions import Action
+from phash_dagster.moderation.ledger_schema import metadata, moderation_actions, to_row
 
 _BUSY_MILLISECONDS: Final = 30_000
 _CHUNK: Final = 500
@@ -97,6 +100,27 @@ def emitter_lock(engine: Engine) -> Iterator[bool]:
 def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
     """Parts that one statement takes: SQLite binds no more than 32,766 values."""
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+
+
+def insert_new(connection: Connection, actions: Sequence[Action], now: datetime) -> list[str]:
+    """Insert the rows whose `external_id` the ledger does not know; return what was inserted.
+
+    Returns:
+        The `external_id` of each new row.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = (
+        dialect.insert(moderation_actions)
+        .on_conflict_do_nothing(index_elements=[moderation_actions.c.external_id])
+        .returning(moderation_actions.c.external_id)
+    )
+    return [
+        external_id
+        for chunk in chunks(actions)
+        for external_id in connection.scalars(
+            statement.values([to_row(action, now) for action in chunk])
+        )
+    ]
 
 
 def _open(url: URL) -> Engine | Exception:

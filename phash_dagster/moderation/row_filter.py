@@ -1,0 +1,129 @@
+"""Which rows of the ledger are meant: by number, subject, rule, batch, state and so on."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any, Final, Self
+
+from sqlalchemy import ColumnElement, and_, or_, true
+
+from phash_dagster.moderation.actions import Event, Lane, State
+from phash_dagster.moderation.ledger_schema import moderation_actions
+
+_T = moderation_actions.c
+
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_SHORT_RUN: Final = re.compile(r"[0-9a-f]{8}")
+"""How Dagster's UI shows a run."""
+_SHORT_VERSION: Final = re.compile(r"[0-9a-f]{6,63}")
+"""Rules versions have 64 characters; what people see of one is its beginning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFilter:
+    """What rows must be like; a field that is empty excludes nothing."""
+
+    action_ids: tuple[int, ...] = ()
+    """Together with `subjects`: a row is meant by its number or by its subject."""
+    subjects: tuple[str, ...] = ()
+    """AT URIs of posts, and DIDs of accounts, each of which means its posts too."""
+    states: tuple[State, ...] = ()
+    events: tuple[Event, ...] = ()
+    values: tuple[str, ...] = ()
+    """Labels."""
+    rules: tuple[str, ...] = ()
+    """Rule ids."""
+    hashes: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    """Rules versions, or the first six characters of one and more."""
+    batches: tuple[str, ...] = ()
+    """Batches; of those named after a Dagster run the first eight characters will do."""
+    runs: tuple[str, ...] = ()
+    """Dagster runs, or the first eight characters of one."""
+    lanes: tuple[Lane, ...] = ()
+    since: datetime | None = None
+    """Planned or sent at this time or later."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every row is meant."""
+        return not self._named(leave_out=())
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether something else than states or a time says which rows are meant."""
+        return bool(self._named(leave_out=("states", "since")))
+
+    def _named(self, leave_out: Sequence[str]) -> list[str]:
+        names = [field.name for field in fields(self) if field.name not in leave_out]
+        return [name for name in names if getattr(self, name)]
+
+    def in_states(self, *states: State) -> Self:
+        """The same, of those states only that both ask for."""
+        both = tuple(state for state in states if not self.states or state in self.states)
+        return replace(self, states=both)
+
+    def condition(self) -> ColumnElement[bool]:
+        """The filter in SQL."""
+        return and_(true(), *self._conditions())
+
+    def _conditions(self) -> Iterable[ColumnElement[bool]]:
+        if self.action_ids or self.subjects:
+            yield or_(_T.action_id.in_(self.action_ids), *map(_is_subject, self.subjects))
+        for column, wanted in (
+            (_T.state, self.states),
+            (_T.event, self.events),
+            (_T.value, self.values),
+            (_T.rule_id, self.rules),
+            (_T.rule_hash, self.hashes),
+            (_T.lane, self.lanes),
+        ):
+            if wanted:
+                yield column.in_([str(each) for each in wanted])
+        for column, texts, short in (
+            (_T.rule_version, self.versions, _SHORT_VERSION),
+            (_T.batch_id, self.batches, _SHORT_RUN),
+            (_T.run_id, self.runs, _SHORT_RUN),
+        ):
+            if texts:
+                yield or_(*(_is_or_begins(column, text, short) for text in texts))
+        if self.since is not None:
+            yield or_(_T.planned_at >= self.since, _T.sent_at >= self.since)
+
+
+def parse_targets(texts: Iterable[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Split what a person names into numbers of actions, and subjects.
+
+    Raises:
+        ValueError: One is neither a number, nor an AT URI with a DID, nor a DID.
+    """
+    numbers: list[int] = []
+    subjects: list[str] = []
+    for text in texts:
+        named = text.strip()
+        if _NUMBER.fullmatch(named):
+            numbers.append(int(named))
+        elif named.startswith(("did:", "at://did:")):
+            subjects.append(named.removesuffix("/"))
+        else:
+            raise ValueError(
+                f"{text!r} names no action; write its number, the at://did:… URI of a post, "
+                "or the did:… of an account"
+            )
+    return tuple(dict.fromkeys(numbers)), tuple(dict.fromkeys(subjects))
+
+
+def _is_subject(subject: str) -> ColumnElement[bool]:
+    """A DID, also as `at://did:…`, means the account and its posts."""
+    named = subject.removeprefix("at://")
+    if "/" not in named:
+        return _T.subject_did == named
+    return _T.subject_uri == subject
+
+
+def _is_or_begins(column: Any, text: str, short: re.Pattern[str]) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = (
+        column.startswith(text, autoescape=True) if short.fullmatch(text) else column == text
+    )
+    return condition

@@ -12,7 +12,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, select, update
 
 from phash_dagster.clock import Clock, utc_now
-from phash_dagster.moderation.actions import Action, Claim, Claims, State
+from phash_dagster.moderation.actions import Action, Claim, Claims, Review, State
 from phash_dagster.moderation.budgets import Budgets
 from phash_dagster.moderation.ledger_claims import taken, without_repeated_suppressed
 from phash_dagster.moderation.ledger_database import emitter_lock, insert_new, open_engine, write
@@ -106,11 +106,16 @@ class Ledger:
         return emitter_lock(self._engine)
 
     def mark_sending(self, action_id: int, expected: State = State.PLANNED) -> bool:
-        """Take a row for sending and count the attempt; False if it is not in `expected`.
+        """Take a row for sending and count the attempt.
 
         `expected` is `planned`, or `sending` to settle what a killed emitter left.
+
+        Returns:
+            False if the row is not in `expected`, or a person rejected it.
         """
-        return self._move(action_id, expected, state=State.SENDING, attempts=_T.attempts + 1)
+        wanted = _T.review.is_distinct_from(Review.REJECTED.value)
+        attempts = _T.attempts + 1
+        return self._move(action_id, expected, wanted, state=State.SENDING, attempts=attempts)
 
     def mark_sent(
         self, action_id: int, ozone_event_id: int | None, sent_at: datetime, note: str | None = None
@@ -159,10 +164,17 @@ class Ledger:
             external_id=external_id,
         )
 
-    def _move(self, action_id: int, expected: State, *, state: State, **values: Any) -> bool:
+    def _move(
+        self,
+        action_id: int,
+        expected: State,
+        *conditions: ColumnElement[bool],
+        state: State,
+        **values: Any,
+    ) -> bool:
         statement = (
             update(moderation_actions)
-            .where(_T.action_id == action_id, _T.state == expected.value)
+            .where(_T.action_id == action_id, _T.state == expected.value, *conditions)
             .values(state=state.value, updated_at=self._clock(), **values)
         )
         with write(self._engine) as connection:

@@ -92,6 +92,23 @@ class LedgerReviews:
         }
         return self._decide(action_ids, RETRIABLE, values, _Repeats(since))
 
+    def settle_rejected(self) -> int:
+        """Set aside what was rejected while an emitter was at work on it; return how many rows.
+
+        Only the one emitter may call it, before it takes up anything. Ozone may have these events;
+        nobody sends them again.
+        """
+        statement = (
+            update(moderation_actions)
+            .where(
+                _T.review == Review.REJECTED.value,
+                _T.state.in_([State.SENDING.value, State.PLANNED.value]),
+            )
+            .values(state=State.SUPPRESSED.value, updated_at=self._clock())
+        )
+        with write(self._engine) as connection:
+            return connection.execute(statement).rowcount
+
     def _review(self, review: Review, by: str) -> dict[str, Any]:
         return {"review": review.value, "reviewed_at": self._clock(), "reviewed_by": by}
 

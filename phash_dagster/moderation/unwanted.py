@@ -45,11 +45,14 @@ def unwanted_reason(
     """Why an action is no longer wanted; None if it is. Pure.
 
     Args:
-        action: A planned row.
+        action: A planned row. One that takes an action back is always wanted, also where the post
+            is gone: an account may return with its labels.
         subjects: What is known of its subject.
         ruleset: The rules in force; None, before any were loaded, takes back nothing.
         now: The time by which rules have expired or not.
     """
+    if action.undoes is not None:
+        return None
     if gone := subjects.gone.reason(action.subject_uri, action.subject_did):
         return gone
     if action.subject_uri and not subjects.is_current(action.subject_uri, action.subject_cid):

@@ -1,11 +1,12 @@
 """Planned rows that are no longer wanted when their turn comes."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from phash_dagster.moderation.actions import State
+from phash_dagster.moderation.actions import Event, State
 from phash_dagster.moderation.unwanted import suppress_unwanted
 from phash_dagster.rules import RuleSet, SetAside, save_version
 from phash_dagster.warehouse import ImagePost
@@ -110,3 +111,15 @@ def test_what_an_emitter_took_up_is_settled_and_not_suppressed(planned: Bench) -
 def test_planning_suppresses_what_is_no_longer_wanted_too(planned: Bench) -> None:
     planned.load(at=LATER)
     assert planned.plan().suppressed == 1
+
+
+def test_what_takes_an_action_back_is_wanted_whatever_happened(planned: Bench) -> None:
+    [row] = planned.rows()
+    undo = replace(row, undoes=row.action_id, event=Event.NEGATE_LABEL, external_id="undo")
+    planned.ledger.mark_sending(row.action_id)
+    planned.ledger.mark_sent(row.action_id, 1, NOW)
+    planned.ledger.record([undo], claim_ttl=timedelta(days=7))
+    planned.write(account("suspended", at=LATER))
+    planned.load(at=LATER)
+    assert _suppress(planned) == 0
+    assert planned.states() == ["sent", "planned"]

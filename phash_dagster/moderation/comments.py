@@ -21,6 +21,18 @@ def account_comment(time: datetime, comment: str, did: str) -> str:
     return f"{_rfc3339(time)}: {comment} for account {did}"
 
 
+def undo_comment(time: datetime, by: str, what: str, rule_id: str) -> str:
+    """The comment of an event that takes another back.
+
+    Args:
+        time: When it was planned, timezone-aware.
+        by: Who undid it.
+        what: What is taken back, e.g. `label troll`.
+        rule_id: The rule that had asked for it.
+    """
+    return f"{_rfc3339(time)}: {what} of rule {rule_id} undone by {by}"
+
+
 def _rfc3339(time: datetime) -> str:
     """RFC 3339 in UTC to the second, as atproto writes it: `2026-11-23T20:15:00Z`."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -19,6 +19,7 @@ from phash_dagster.moderation.ledger_database import emitter_lock, insert_new, o
 from phash_dagster.moderation.ledger_limits import LedgerLimits, budgeted
 from phash_dagster.moderation.ledger_reviews import LedgerReviews
 from phash_dagster.moderation.ledger_schema import moderation_actions, to_action
+from phash_dagster.moderation.ledger_undo import LedgerUndo
 
 _T = moderation_actions.c
 
@@ -186,6 +187,11 @@ class Ledger:
     def reviews(self) -> LedgerReviews:
         """What people decide about rows."""
         return LedgerReviews(self._engine, self._clock)
+
+    @property
+    def undoing(self) -> LedgerUndo:
+        """Takes actions back."""
+        return LedgerUndo(self._engine, self._clock)
 
     # Looking
 

@@ -57,7 +57,7 @@ class LedgerReviews:
             action_ids: Numbers of the rows.
             by: Who decides.
         """
-        values = {"state": State.PLANNED.value, "reason": _told(f"released by {by}")}
+        values = {"state": State.PLANNED.value, "reason": told(f"released by {by}")}
         return self._decide(action_ids, RELEASABLE, values | self._review(Review.RELEASED, by))
 
     def reject(self, action_ids: Sequence[int], by: str) -> Reviewed:
@@ -69,7 +69,7 @@ class LedgerReviews:
         """
         values = {
             "state": State.SUPPRESSED.value,
-            "reason": _told(f"rejected by {by}"),
+            "reason": told(f"rejected by {by}"),
             "settled_at": self._clock(),
         }
         return self._decide(action_ids, REJECTABLE, values | self._review(Review.REJECTED, by))
@@ -88,7 +88,7 @@ class LedgerReviews:
         values = {
             "state": State.PLANNED.value,
             "failed_runs": 0,
-            "reason": _told(f"tried again by {by}"),
+            "reason": told(f"tried again by {by}"),
         }
         return self._decide(action_ids, RETRIABLE, values, _Repeats(since))
 
@@ -190,6 +190,6 @@ def _why_not(row: Action | None, states: Sequence[State]) -> str:
     return f"is {row.state.value}, not {' or '.join(state.value for state in states)}"
 
 
-def _told(text: str) -> ColumnElement[str]:
+def told(text: str) -> ColumnElement[str]:
     """A reason that keeps what the row said before."""
     return case((_T.reason.is_(None), text), else_=literal(f"{text}; before: ") + _T.reason)

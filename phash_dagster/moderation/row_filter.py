@@ -114,6 +114,11 @@ def parse_targets(texts: Iterable[str]) -> tuple[tuple[int, ...], tuple[str, ...
     return tuple(dict.fromkeys(numbers)), tuple(dict.fromkeys(subjects))
 
 
+def is_version(version: str, text: str) -> bool:
+    """Whether a person who writes `text` means this rules version."""
+    return version == text or bool(_SHORT_VERSION.fullmatch(text) and version.startswith(text))
+
+
 def _is_subject(subject: str) -> ColumnElement[bool]:
     """A DID, also as `at://did:…`, means the account and its posts."""
     named = subject.removeprefix("at://")

@@ -19,6 +19,10 @@ _TID_ALPHABET = "234567abcdefghijklmnopqrstuvwxyz"
 _DID = re.compile(r"did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]")
 _NSID = re.compile(r"[a-zA-Z][a-zA-Z0-9-]*(\.[a-zA-Z0-9-]+)+\.[a-zA-Z][a-zA-Z0-9]*")
 _AT_URI = re.compile(r"at://[a-zA-Z0-9._:%-]+(/[a-zA-Z0-9.-]+(/[a-zA-Z0-9._~:-]+)?)?")
+_HANDLE = re.compile(
+    r"([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+[a-zA-Z]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
+)
+_RECORD_KEY = re.compile(r"[a-zA-Z0-9._:~-]{1,512}")
 _URI = re.compile(r"[a-z][a-z.-]{0,80}:\S+")
 
 
@@ -78,6 +82,16 @@ def is_did(text: str) -> bool:
 def is_nsid(text: str) -> bool:
     """Whether the text has the form of an NSID, such as a collection's name."""
     return _NSID.fullmatch(text) is not None
+
+
+def is_actor(text: str) -> bool:
+    """Whether the text has the form of a DID or of a handle."""
+    return is_did(text) or _HANDLE.fullmatch(text) is not None
+
+
+def is_record_key(text: str) -> bool:
+    """Whether the text has the form of a record key, the last part of an AT URI."""
+    return _RECORD_KEY.fullmatch(text) is not None and text not in (".", "..")
 
 
 def is_at_uri(text: str) -> bool:

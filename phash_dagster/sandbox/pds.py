@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from phash_dagster.sandbox import records
-from phash_dagster.sandbox.identifiers import is_did
+from phash_dagster.sandbox.identifiers import is_did, record_cid
 from phash_dagster.sandbox.plc import did_document, service_endpoint
 from phash_dagster.sandbox.repositories import Account
 from phash_dagster.sandbox.sessions import Tokens
@@ -45,6 +45,8 @@ def pds_app(world: World) -> Starlette:
         f"{server}describeServer": Method("GET", pds.describe_server),
         "com.atproto.repo.uploadBlob": Method("POST", pds.upload_blob),
         "com.atproto.repo.createRecord": Method("POST", pds.create_record),
+        "com.atproto.repo.getRecord": Method("GET", pds.get_record),
+        "com.atproto.repo.listRecords": Method("GET", pds.list_records),
         "com.atproto.sync.getBlob": Method("GET", pds.get_blob),
         "_health": Method("GET", pds.health),
     }
@@ -125,6 +127,36 @@ class _Pds:
         )
         return JSONResponse({"uri": record.uri, "cid": record.cid})
 
+    async def get_record(self, request: Request) -> Response:
+        parameters = Parameters(request)
+        account = self._active(parameters.required("repo", "actor"))
+        collection = parameters.required("collection", "nsid")
+        rkey, cid = parameters.required("rkey", "rkey"), parameters.string("cid", "cid")
+        if account is None:
+            raise invalid_request("Could not locate record")
+        uri = f"at://{account.did}/{collection}/{rkey}"
+        record = self._world.repositories.record(uri)
+        if record is None or cid not in (None, record_cid(record)):
+            raise XrpcError(400, "RecordNotFound", f"Could not locate record: {uri}")
+        return JSONResponse({"uri": uri, "cid": record_cid(record), "value": record})
+
+    async def list_records(self, request: Request) -> Response:
+        """A page of a collection. As at the real PDS every page with a record names a cursor."""
+        parameters = Parameters(request)
+        repo = parameters.required("repo", "actor")
+        collection = parameters.required("collection", "nsid")
+        limit, cursor = parameters.limit(50, 100), parameters.string("cursor")
+        ascending = bool(parameters.boolean("reverse"))
+        account = self._active(repo)
+        if account is None:
+            raise invalid_request(f"Could not find repo: {repo}")
+        page = self._world.repositories.page(
+            f"at://{account.did}/{collection}/", cursor, limit=limit, ascending=ascending
+        )
+        listed = [{"uri": uri, "cid": record_cid(value), "value": value} for uri, value in page]
+        last = {"cursor": page[-1][0].rpartition("/")[2]} if page else {}
+        return JSONResponse({"records": listed, **last})
+
     async def get_blob(self, request: Request) -> Response:
         parameters = Parameters(request)
         did, cid = parameters.required("did", "did"), parameters.required("cid", "cid")
@@ -185,6 +217,13 @@ class _Pds:
         account = self._world.repositories.find(did)
         if account is None:
             raise XrpcError(400, "InvalidRequest", f"Could not find user info for account: {did}")
+        return account
+
+    def _active(self, identifier: str) -> Account | None:
+        """The account with this DID or handle, unless it is gone."""
+        account = self._world.repositories.find(identifier)
+        if account is None or not self._world.repositories.status(account.did)[0]:
+            return None
         return account
 
     def _session(self, account: Account, tokens: Tokens) -> Response:

@@ -128,6 +128,27 @@ class Repositories:
             repository = self._by_did.get(authority(uri))
             return None if repository is None else repository.records.get(uri)
 
+    def page(
+        self, prefix: str, cursor: str | None, *, limit: int, ascending: bool
+    ) -> list[tuple[str, Mapping[str, Any]]]:
+        """Records by their AT URIs, which begin with `prefix`, in the order of these.
+
+        Args:
+            prefix: `at://<did>/<collection>/` of an account that exists here.
+            cursor: Record key after which the page begins.
+            limit: Most records.
+            ascending: Whether the smallest record key comes first, else the largest.
+        """
+        start = None if cursor is None else f"{prefix}{cursor}"
+        with self._lock:
+            found = [
+                (uri, record)
+                for uri, record in self._by_did[authority(prefix)].records.items()
+                if uri.startswith(prefix)
+                and (start is None or (uri > start if ascending else uri < start))
+            ]
+        return sorted(found, key=lambda entry: entry[0], reverse=not ascending)[:limit]
+
     def served_by_cdn(self, did: str, cid: str) -> StoredBlob | None:
         """A blob as the CDN has it: it caches, so it goes on serving what records no longer name.
 

@@ -100,11 +100,16 @@ async def json_body(request: Request) -> Any:
         raise XrpcError(400, "SyntaxError", str(error)) from None
 
 
-_CHECKS: Mapping[str, tuple[str, Callable[[str], bool]]] = {
+Form = Literal["did", "cid", "uri", "datetime", "nsid", "actor", "rkey"]
+
+_CHECKS: Mapping[Form, tuple[str, Callable[[str], bool]]] = {
     "did": ("DID", identifiers.is_did),
     "cid": ("CID string", identifiers.is_cid),
     "uri": ("uri", identifiers.is_uri),
     "datetime": ("datetime", identifiers.is_datetime),
+    "nsid": ("NSID", identifiers.is_nsid),
+    "actor": ("AT identifier", identifiers.is_actor),
+    "rkey": ("record key", identifiers.is_record_key),
 }
 
 
@@ -118,9 +123,7 @@ class Parameters:
         """Every value of a parameter that may be repeated."""
         return self.request.query_params.getlist(name)
 
-    def string(
-        self, name: str, form: Literal["did", "cid", "uri", "datetime"] | None = None
-    ) -> str | None:
+    def string(self, name: str, form: Form | None = None) -> str | None:
         """The value, or None; `form` names what it must look like."""
         value = self.request.query_params.get(name)
         if value is not None and form is not None:
@@ -129,7 +132,7 @@ class Parameters:
                 raise self._error(f'Invalid {title} (got "{value}")')
         return value
 
-    def required(self, name: str, form: Literal["did", "cid"]) -> str:
+    def required(self, name: str, form: Form) -> str:
         """The value, which must be there."""
         value = self.string(name, form)
         if value is None:

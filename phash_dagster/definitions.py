@@ -6,12 +6,19 @@ from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 from phash_dagster.defs.action_health import action_checks, action_health_sensor
 from phash_dagster.defs.catch_up_sensor import catch_up_sensor
 from phash_dagster.defs.compact_hours import compact_hours, compaction_schedule
+from phash_dagster.defs.exempt_accounts import exempt_accounts, exempt_lists_sensor
 from phash_dagster.defs.hash_checks import check_hashes, golden_hashes, golden_sensor
 from phash_dagster.defs.image_hashes import image_hashes
 from phash_dagster.defs.image_posts import image_posts
 from phash_dagster.defs.ingest_health import ingest_checks, ingest_health_sensor
 from phash_dagster.defs.jetstream_sensor import jetstream_sensor
-from phash_dagster.defs.jobs import load_rules, moderate_hour, rematch_hours, write_report
+from phash_dagster.defs.jobs import (
+    load_rules,
+    moderate_hour,
+    read_exempt_lists,
+    rematch_hours,
+    write_report,
+)
 from phash_dagster.defs.match_report import daily_report, match_report
 from phash_dagster.defs.moderation_actions import moderation_actions
 from phash_dagster.defs.preview import preview_rules
@@ -27,13 +34,22 @@ def definitions() -> dg.Definitions:
     # Retries go to the runs' logs instead of standard output.
     set_on_retry_hooks([LoggingOnRetryHook])
     return dg.Definitions(
-        assets=[image_posts, image_hashes, rules, rule_matches, moderation_actions, match_report],
+        assets=[
+            image_posts,
+            image_hashes,
+            rules,
+            rule_matches,
+            exempt_accounts,
+            moderation_actions,
+            match_report,
+        ],
         asset_checks=[*ingest_checks, *action_checks, golden_hashes],
         jobs=[
             moderate_hour,
             rematch_hours,
             load_rules,
             write_report,
+            read_exempt_lists,
             compact_hours,
             check_hashes,
             preview_rules,
@@ -46,6 +62,7 @@ def definitions() -> dg.Definitions:
             rules_sensor,
             rematch_sensor,
             golden_sensor,
+            exempt_lists_sensor,
         ],
         schedules=[daily_report, daily_rules, compaction_schedule],
         resources=resources(load_settings()),

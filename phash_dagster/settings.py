@@ -24,6 +24,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from phash_dagster.addresses import LIST_COLLECTION, is_whole_did, parse_address
+
 Mode = Literal["shadow", "live"]
 """`shadow`: actions are recorded and never sent. `live`: they are sent."""
 
@@ -65,6 +67,22 @@ def _require_did(value: str) -> str:
     return value
 
 
+def _require_whole_did(value: str) -> str:
+    if not is_whole_did(value):
+        raise ValueError("must be a DID, such as did:plc: and 24 more characters")
+    return value
+
+
+def _list_uri(value: str) -> str:
+    """The AT URI of a list, also from the address of its page on bsky.app."""
+    address = parse_address(value)
+    if address is None or address.collection != LIST_COLLECTION or not address.is_record:
+        raise ValueError(f"must be the AT URI of a list, at://did:…/{LIST_COLLECTION}/…")
+    if not address.has_did:
+        raise ValueError("must name the owner of the list by a DID instead of a handle")
+    return address.uri
+
+
 def _require_ledger_scheme(value: str) -> str:
     if value and not value.startswith(("sqlite:///", "postgresql+psycopg2://")):
         raise ValueError("must start with postgresql+psycopg2:// or sqlite:///")
@@ -79,6 +97,16 @@ WebSocketUrl = Annotated[str, _require_scheme("wss", "ws")]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 HttpUrls = Annotated[tuple[HttpUrl, ...], NoDecode, BeforeValidator(_split_commas)]
 WebSocketUrls = Annotated[tuple[WebSocketUrl, ...], NoDecode, BeforeValidator(_split_commas)]
+Dids = Annotated[
+    tuple[Annotated[str, AfterValidator(_require_whole_did)], ...],
+    NoDecode,
+    BeforeValidator(_split_commas),
+]
+ListUris = Annotated[
+    tuple[Annotated[str, AfterValidator(_list_uri)], ...],
+    NoDecode,
+    BeforeValidator(_split_commas),
+]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 
 
@@ -219,6 +247,14 @@ class Settings(BaseSettings):
         le=100,
         description="Hash quality below which an image's matches are kept but not acted upon; "
         "0 acts on all.",
+    )
+    exempt_dids: Dids = Field(
+        (), description="DIDs of accounts that nothing is ever done to, by commas."
+    )
+    exempt_lists: ListUris = Field(
+        (),
+        description="AT URIs of lists (app.bsky.graph.list) whose members nothing is ever done to, "
+        "by commas.",
     )
     claim_ttl_days: int = Field(
         7, ge=1, description="Days in which the same event on the same subject is not repeated."

@@ -55,3 +55,12 @@ write_report = dg.define_asset_job(
     description="Write the report of what was seen, matched and done.",
     executor_def=IN_PROCESS,
 )
+
+read_exempt_lists = dg.define_asset_job(
+    "read_exempt_lists",
+    selection=dg.AssetSelection.assets("exempt_accounts"),
+    description=(
+        "Read the lists whose members nothing is done to. Requested by `exempt_lists_sensor`."
+    ),
+    executor_def=IN_PROCESS,
+)

@@ -30,13 +30,13 @@ RETRIES = dg.RetryPolicy(
 
 
 @dg.op(
-    ins={"matched": dg.In(dg.Nothing)},
+    ins={"matched": dg.In(dg.Nothing), "exempt": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
     pool=POOL,
     retry_policy=RETRIES,
     description=(
         "Decides about each post with a match, leaves out what was done already or concerns what "
-        "is gone, and records the rest in the ledger."
+        "is gone or exempt, and records the rest in the ledger."
     ),
 )
 def plan_actions(
@@ -102,17 +102,21 @@ def emit_ozone_events(
 ) -> None:
     """Send what is planned."""
     from phash_dagster.moderation.emit import emit_planned
+    from phash_dagster.moderation.exemptions import never_read
     from phash_dagster.moderation.ledger import Ledger
     from phash_dagster.moderation.mirror import mirror_ledger
     from phash_dagster.moderation.unwanted import suppress_unwanted
 
+    with warehouse.read() as connection:
+        unread = never_read(connection, settings)
     with Ledger(settings.effective_ledger_url, clock) as ledger:
         try:
             summary = emit_planned(
                 ledger,
                 settings,
                 clock,
-                look_again=lambda: suppress_unwanted(ledger, warehouse, posts, clock()),
+                unread_lists=unread,
+                look_again=lambda: suppress_unwanted(ledger, warehouse, posts, clock(), settings),
             )
         finally:
             mirrored = mirror_ledger(ledger, warehouse)
@@ -134,7 +138,10 @@ def mark_hours() -> None:
 
 
 @dg.graph_asset(
-    ins={"matched": dg.AssetIn("rule_matches", dagster_type=dg.Nothing)},
+    ins={
+        "matched": dg.AssetIn("rule_matches", dagster_type=dg.Nothing),
+        "exempt": dg.AssetIn("exempt_accounts", dagster_type=dg.Nothing),
+    },
     partitions_def=HOURLY,
     backfill_policy=WEEK_PER_RUN,
     description=(
@@ -146,6 +153,6 @@ def mark_hours() -> None:
     kinds={"sqlite", "ozone"},
     owners=["team:moderation"],
 )
-def moderation_actions(matched: Any) -> Any:
+def moderation_actions(matched: Any, exempt: Any) -> Any:
     """Plan, then send."""
-    return mark_hours(emit_ozone_events(plan_actions(matched)))
+    return mark_hours(emit_ozone_events(plan_actions(matched=matched, exempt=exempt)))

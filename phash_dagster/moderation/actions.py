@@ -81,15 +81,15 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class GoneSubjects:
-    """Posts and accounts that nothing may be done to any more, each with the reason."""
+    """Posts and accounts that nothing may be done to, each with the reason: gone, or exempt."""
 
     uris: Mapping[str, str] = field(default_factory=dict)
     """AT URI of a deleted post → reason, e.g. `post deleted`."""
     dids: Mapping[str, str] = field(default_factory=dict)
-    """DID of a deleted, taken down, suspended or deactivated account → reason."""
+    """DID of a deleted, taken down, suspended, deactivated or exempt account → reason."""
 
     def reason(self, uri: str | None, did: str) -> str | None:
-        """Why this post (or, without an AT URI, this account) is gone; None if it is there."""
+        """Why nothing may be done to this post (or, without an AT URI, account); None if it may."""
         if did in self.dids:
             return self.dids[did]
         return self.uris.get(uri) if uri else None

@@ -1,7 +1,7 @@
 """What rules ask for in some hours, before budgets: matches, rules and claims in, rows out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from phash_dagster.moderation.actions import Lane
@@ -11,6 +11,7 @@ from phash_dagster.moderation.decisions import (
     decide,
     left_out_for_quality,
 )
+from phash_dagster.moderation.exemptions import exempt_accounts
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.plan import PlanContext, PlannedActions, plan, wanted_claims
 from phash_dagster.moderation.subjects import Subjects, look_up
@@ -80,14 +81,14 @@ def draft(planning: Planning, stores: Stores, *, all_is_matched: bool = False) -
         if ruleset is None or not known:
             return Draft(ruleset)
         decisions, low_quality = decided(connection, posts, planning, ruleset, settings)
-        subjects = _subjects(connection, posts, decisions, planning)
+        subjects = _subjects(connection, posts, decisions, planning, settings)
     decisions = [one for one in decisions if subjects.is_current(one.uri, one.cid)]
     if not decisions:
         return Draft(ruleset, low_quality=low_quality)
     context = plan_context(planning, settings)
     since = planning.now - timedelta(days=settings.claim_ttl_days)
     claimed = stores.ledger.claims(wanted_claims(decisions, context), since=since)
-    planned = plan(decisions, ruleset, context, claimed, subjects.gone)
+    planned = plan(decisions, ruleset, context, claimed, subjects.left_alone)
     return Draft(ruleset, decisions, low_quality, planned)
 
 
@@ -146,13 +147,16 @@ def _subjects(
     posts: ImagePosts,
     decisions: Sequence[Decision],
     planning: Planning,
+    settings: Settings,
 ) -> Subjects:
     if not decisions:
         return Subjects()
-    return look_up(
+    dids = {decision.did for decision in decisions}
+    subjects = look_up(
         connection,
         posts,
         uris={decision.uri for decision in decisions},
-        dids={decision.did for decision in decisions},
+        dids=dids,
         first_hour=min(planning.hours),
     )
+    return replace(subjects, exempt=exempt_accounts(connection, settings, dids))

@@ -1,6 +1,6 @@
 """Sends what the ledger holds: settles what a crash left, then the planned rows, oldest first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -31,6 +31,8 @@ LONGEST_EMISSION_SECONDS: Final = 60.0
 """How long `emit_planned` works, so that planning, which shares its pool, gets its turn."""
 
 OUT_OF_TIME: Final = "the time for one run is up; the next run goes on"
+
+NOT_READ: Final = "who is exempt is not known yet: {} was never read; see the check exempt_lists"
 
 
 class EventSender(Protocol):
@@ -90,10 +92,12 @@ def emit_planned(
     clock: Clock = utc_now,
     *,
     look_again: LookAgain | None = None,
+    unread_lists: Sequence[str] = (),
 ) -> EmitSummary:
     """Send what waits as the settings say: nothing in shadow mode, no login if nothing waits.
 
-    Works for `LONGEST_EMISSION_SECONDS` at most, in one session with Ozone.
+    Works for `LONGEST_EMISSION_SECONDS` at most, in one session with Ozone. While a list of exempt
+    accounts was never read, as `unread_lists` says, nothing is sent: nobody knows who is on it.
 
     Raises:
         OzoneMisconfiguredError: As for `emit_actions`.
@@ -101,6 +105,8 @@ def emit_planned(
     waiting = _waiting(ledger)
     if settings.effective_mode == "shadow" or not waiting:
         return EmitSummary(left_planned=waiting)
+    if unread_lists:
+        return EmitSummary(left_planned=waiting, stopped=NOT_READ.format(", ".join(unread_lists)))
     options = EmitOptions(
         rate_limit_ms=settings.rate_limit_ms,
         attempts=settings.retry_attempts,

@@ -9,13 +9,19 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, select, update
+from sqlalchemy import ColumnElement, String, and_, case, cast, func, literal, select, true, update
 
 from phash_dagster.clock import Clock, utc_now
 from phash_dagster.moderation.actions import Action, Claim, Claims, Review, State
 from phash_dagster.moderation.budgets import Budgets
 from phash_dagster.moderation.ledger_claims import taken, without_repeated_suppressed
-from phash_dagster.moderation.ledger_database import emitter_lock, insert_new, open_engine, write
+from phash_dagster.moderation.ledger_database import (
+    chunks,
+    emitter_lock,
+    insert_new,
+    open_engine,
+    write,
+)
 from phash_dagster.moderation.ledger_limits import LedgerLimits, budgeted
 from phash_dagster.moderation.ledger_reviews import LedgerReviews
 from phash_dagster.moderation.ledger_schema import moderation_actions, to_action
@@ -149,8 +155,8 @@ class Ledger:
             action_id, State.SENDING, state=State.SUPPRESSED, reason=reason, settled_at=now
         )
 
-    def mark_suppressed(self, action_id: int, reason: str) -> bool:
-        """The row is no longer wanted; False if it was not `planned`.
+    def mark_suppressed(self, action_id: int, reason: str, expected: State = State.PLANNED) -> bool:
+        """The row is no longer wanted; False if it is not in `expected`, `planned` or `held`.
 
         A row that was never tried gives its `external_id` back, so that the same action can be
         planned again should the subject return. One that was tried keeps it: Ozone may know it.
@@ -159,7 +165,7 @@ class Ledger:
         external_id = case((_T.attempts == 0, freed), else_=_T.external_id)
         return self._move(
             action_id,
-            State.PLANNED,
+            expected,
             state=State.SUPPRESSED,
             reason=reason,
             external_id=external_id,
@@ -202,6 +208,22 @@ class Ledger:
     def in_state(self, state: State, limit: int | None = None, after: int = 0) -> list[Action]:
         """Rows in a state, oldest first, from beyond the `action_id` `after`."""
         return self._select(and_(_T.state == state.value, _T.action_id > after), limit)
+
+    def accounts_in_state(self, state: State) -> frozenset[str]:
+        """DIDs of the accounts with rows in a state, on themselves or their posts."""
+        statement = select(_T.subject_did).distinct().where(_T.state == state.value)
+        with self._engine.connect() as connection:
+            return frozenset(connection.scalars(statement))
+
+    def on_accounts(self, dids: Iterable[str], state: State | None = None) -> list[Action]:
+        """Rows on these accounts and their posts, oldest first; of one state, or of any."""
+        in_state = _T.state == state.value if state else true()
+        found = (
+            action
+            for chunk in chunks(sorted(dids))
+            for action in self._select(and_(_T.subject_did.in_(chunk), in_state))
+        )
+        return sorted(found, key=lambda action: action.action_id)
 
     def changed_since(self, time: datetime) -> list[Action]:
         """Rows written at this time or later, for the mirror; oldest row first."""

@@ -85,7 +85,7 @@ def plan(
 
     What is already claimed, or asked for by an earlier decision of the same plan (the label of an
     account with two matching posts), is left out. An action on a post or account that is gone
-    becomes a `suppressed` row, which takes no claim.
+    or exempt becomes a `suppressed` row, which takes no claim.
 
     Args:
         decisions: What the rules say, oldest post first.

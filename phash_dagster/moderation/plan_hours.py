@@ -28,7 +28,7 @@ class PlanSummary:
         recorded: Rows that are new in the ledger.
         deduplicated: Actions left out because they would repeat one.
         suppressed: Rows that waited to be sent and are no longer wanted, and new rows whose
-            subject is gone.
+            subject is gone or exempt.
         held: Rows that go beyond a budget and wait for a person.
         low_quality: Images of posts within a rule's reach that nothing was decided about, since
             their hash is of a quality below `MIN_IMAGE_QUALITY`.
@@ -58,7 +58,7 @@ def plan_hours(
     still wait from earlier are looked at too: what is no longer wanted is suppressed.
     """
     stores = Stores(settings, ledger, warehouse, posts)
-    suppressed = suppress_unwanted(ledger, warehouse, posts, planning.now)
+    suppressed = suppress_unwanted(ledger, warehouse, posts, planning.now, settings)
     found = draft(planning, stores)
     if found.ruleset is None or not found.decisions:
         return PlanSummary(suppressed=suppressed, low_quality=found.low_quality)

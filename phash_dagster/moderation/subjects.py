@@ -1,4 +1,4 @@
-"""What the network said since about posts and accounts: which are gone, and which were edited."""
+"""Which posts and accounts nothing may be done to: gone, edited, or exempt."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +22,13 @@ class Subjects:
     gone: GoneSubjects = field(default_factory=GoneSubjects)
     cids: Mapping[str, str] = field(default_factory=dict)
     """AT URI of a post -> CID of its record as it stands now; only of posts heard of."""
+    exempt: Mapping[str, str] = field(default_factory=dict)
+    """DID of an account that nothing is done to -> the reason."""
+
+    @property
+    def left_alone(self) -> GoneSubjects:
+        """Subjects that nothing may be done to: gone, or exempt."""
+        return GoneSubjects(self.gone.uris, {**self.exempt, **self.gone.dids})
 
     def is_current(self, uri: str, cid: str | None) -> bool:
         """Whether the record at this AT URI is still the one with this CID, as far as is known."""

@@ -1,42 +1,69 @@
-"""Planned rows that are no longer wanted, since their subject or the rules changed."""
+"""Waiting rows that are no longer wanted, since their subject or the rules changed."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from phash_dagster.moderation.actions import Action, State
+from phash_dagster.moderation.exemptions import exempt_accounts
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.plan import asks_for
 from phash_dagster.moderation.subjects import Subjects, look_up
 from phash_dagster.rules import RuleSet, current_version
-from phash_dagster.warehouse import ImagePosts, Warehouse
+from phash_dagster.settings import Settings
+from phash_dagster.warehouse import Connection, ImagePosts, Warehouse
 from phash_dagster.warehouse.image_posts import hour_key
 
 
 def suppress_unwanted(
-    ledger: Ledger, warehouse: Warehouse, posts: ImagePosts, now: datetime
+    ledger: Ledger, warehouse: Warehouse, posts: ImagePosts, now: datetime, settings: Settings
 ) -> int:
-    """Suppress the planned rows that would not be planned any more; return how many those are.
+    """Suppress the waiting rows that would not be planned any more; return how many those are.
 
-    Rows that are `sending` are left: Ozone may have them, so they are settled.
+    Rows that are `sending` are left: Ozone may have them, so they are settled. Rows that are held
+    are looked at for exempt accounts only; the rest counts once they are released. They may be
+    many and old, and to read what became of their posts takes long.
     """
     waiting = ledger.in_state(State.PLANNED)
-    if not waiting:
+    held_accounts = ledger.accounts_in_state(State.HELD)
+    if not waiting and not held_accounts:
         return 0
     with warehouse.read() as connection:
-        ruleset = current_version(connection)
-        subjects = look_up(
-            connection,
-            posts,
-            uris={action.subject_uri for action in waiting if action.subject_uri},
-            dids={action.subject_did for action in waiting},
-            # What happened before a row was planned was looked at when it was planned.
-            first_hour=min(hour_key(action.planned_at) for action in waiting),
+        exempt = exempt_accounts(
+            connection, settings, {action.subject_did for action in waiting} | held_accounts
         )
-    suppressed = 0
-    for action in waiting:
-        reason = unwanted_reason(action, subjects, ruleset, now)
-        if reason:
-            suppressed += ledger.mark_suppressed(action.action_id, reason)
-    return suppressed
+        reasons = _reasons(connection, posts, waiting, exempt, now)
+    for action in ledger.on_accounts(held_accounts & exempt.keys(), State.HELD):
+        if action.undoes is None:
+            reasons[action] = exempt[action.subject_did]
+    return sum(
+        ledger.mark_suppressed(action.action_id, reason, expected=action.state)
+        for action, reason in reasons.items()
+    )
+
+
+def _reasons(
+    connection: Connection,
+    posts: ImagePosts,
+    waiting: Sequence[Action],
+    exempt: Mapping[str, str],
+    now: datetime,
+) -> dict[Action, str]:
+    """The planned rows that are no longer wanted, and why."""
+    if not waiting:
+        return {}
+    ruleset = current_version(connection)
+    subjects = look_up(
+        connection,
+        posts,
+        uris={action.subject_uri for action in waiting if action.subject_uri},
+        dids={action.subject_did for action in waiting},
+        # What happened before a row was planned was looked at when it was planned.
+        first_hour=min(hour_key(action.planned_at) for action in waiting),
+    )
+    subjects = replace(subjects, exempt=exempt)
+    found = ((action, unwanted_reason(action, subjects, ruleset, now)) for action in waiting)
+    return {action: reason for action, reason in found if reason}
 
 
 def unwanted_reason(
@@ -46,7 +73,7 @@ def unwanted_reason(
 
     Args:
         action: A planned row. One that takes an action back is always wanted, also where the post
-            is gone: an account may return with its labels.
+            is gone or the account exempt: an account may return with its labels.
         subjects: What is known of its subject.
         ruleset: The rules in force; None, before any were loaded, takes back nothing.
         now: The time by which rules have expired or not.
@@ -55,6 +82,8 @@ def unwanted_reason(
         return None
     if gone := subjects.gone.reason(action.subject_uri, action.subject_did):
         return gone
+    if action.subject_did in subjects.exempt:
+        return subjects.exempt[action.subject_did]
     if action.subject_uri and not subjects.is_current(action.subject_uri, action.subject_cid):
         return "record updated"
     return _taken_back(action, ruleset, now) if ruleset else None

@@ -116,6 +116,8 @@ def _fill(
     progress("reading hashes")
     bits = {rule.algorithm: len(text) * 4 for rule in ruleset.rules for text in rule.phashes}
     stored = take_values(warehouse, bits)
+    if stored.exempt is not None:
+        trial.add_exempt(stored.exempt)
     progress("comparing hashes with the rules")
     near = trial.near_values(stored.by_algorithm, ruleset)
     keys = posts.partition_keys()

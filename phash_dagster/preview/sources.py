@@ -30,10 +30,12 @@ class StoredValues:
 
     Attributes:
         by_algorithm: The hash columns of every image, by algorithm.
+        exempt: The accounts that lists exempt; None where there is no warehouse yet.
         ruleset: The rules in force; None before the first.
     """
 
     by_algorithm: Mapping[str, pa.Table] = field(default_factory=dict)
+    exempt: pa.Table | None = None
     ruleset: RuleSet | None = None
 
 
@@ -58,6 +60,7 @@ def take_values(warehouse: Warehouse, algorithms: Mapping[str, int]) -> StoredVa
             by_algorithm={
                 name: _values(connection, name, bits) for name, bits in algorithms.items()
             },
+            exempt=arrow(connection, "preview/listed_accounts"),
             # Last: it leaves a result open, and then the connection takes no other question.
             ruleset=current_version(connection),
         )

@@ -84,6 +84,12 @@ class Trial:
             connection.register("near_images", images)
             connection.execute(statement("preview/copy_images"))
 
+    def add_exempt(self, listed: pa.Table) -> None:
+        """Leave the accounts alone that these lists have, those of EXEMPT_LISTS among them."""
+        with self.warehouse.write() as connection:
+            connection.register("read_members", listed)
+            connection.execute(statement("moderation/save_exempt_accounts"))
+
     def put_in_force(self, ruleset: RuleSet) -> None:
         """Load these rules and match the period with them."""
         with self.warehouse.write() as connection:

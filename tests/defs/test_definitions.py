@@ -14,6 +14,7 @@ ASSETS = {
     "image_hashes",
     "rules",
     "rule_matches",
+    "exempt_accounts",
     "moderation_actions",
     "match_report",
 }
@@ -53,7 +54,8 @@ def test_data_flows_one_way(defs: dg.Definitions) -> None:
         "image_hashes": {"image_posts"},
         "rules": set(),
         "rule_matches": {"image_posts", "image_hashes", "rules"},
-        "moderation_actions": {"rule_matches"},
+        "exempt_accounts": set(),
+        "moderation_actions": {"rule_matches", "exempt_accounts"},
         "match_report": {"image_hashes", "rule_matches", "moderation_actions"},
     }
 
@@ -81,6 +83,7 @@ def test_sensors_and_schedules_run_without_being_switched_on(defs: dg.Definition
         "catch_up_sensor",
         "rules_sensor",
         "rematch_sensor",
+        "exempt_lists_sensor",
     }
     for sensor in defs.sensors or []:
         assert isinstance(sensor, dg.SensorDefinition)

@@ -17,7 +17,9 @@ LATER = NOW + timedelta(minutes=5)
 
 
 def _suppress(bench: Bench) -> int:
-    return suppress_unwanted(bench.ledger, bench.warehouse, bench.posts, bench.clock())
+    return suppress_unwanted(
+        bench.ledger, bench.warehouse, bench.posts, bench.clock(), bench.settings
+    )
 
 
 def _reasons(bench: Bench) -> list[str | None]:

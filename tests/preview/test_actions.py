@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from phash_dagster.moderation.actions import Action
+from phash_dagster.moderation.exemptions import ListState, save_lists
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.preview.model import ActionCount
 from phash_dagster.warehouse import ImagePost
@@ -278,3 +279,18 @@ def test_a_backfill_beyond_its_bounds_would_be_held(tmp_path: Path) -> None:
     [found] = past.preview_rule(entry()).actions
     assert (found.outcome, found.actions) == ("held", 3)
     assert "2 posts (BACKFILL_MAX_POSTS)" in found.why
+
+
+def test_members_of_exempt_lists_are_left_alone(tmp_path: Path) -> None:
+    list_uri = "at://did:plc:owner/app.bsky.graph.list/3k"
+    past = Past(tmp_path, EXEMPT_LISTS=list_uri)
+    past.hash({"meme": MEME})
+    past.write(post("one", "meme"), post("two", "meme", did="did:plc:b"))
+    state = ListState(list_uri, NOW, 1, NOW, None)
+    with past.warehouse.write() as connection:
+        save_lists(connection, [state], {list_uri: ["did:plc:a"]}, past.settings)
+    found = past.preview_rule(entry())
+    assert {(count.outcome, count.why): count.actions for count in found.actions} == {
+        ("sent", ""): 1,
+        ("suppressed", f"account is exempt (list {list_uri})"): 1,
+    }

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from phash_dagster.commands import hashes, rules
+from phash_dagster.commands import alerts, hashes, rules
 from phash_dagster.commands.shared import FAILED, settings_or_exit
 from phash_dagster.commands.similar import similar
 from phash_dagster.settings import Settings
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(rules.app, name="rules")
+app.add_typer(alerts.app, name="alerts")
 hashes.register(app)
 app.command()(similar)
 

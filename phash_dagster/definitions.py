@@ -4,6 +4,7 @@ import dagster as dg
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from phash_dagster.defs.action_health import action_checks, action_health_sensor
+from phash_dagster.defs.alerts import alert_sensor
 from phash_dagster.defs.catch_up_sensor import catch_up_sensor
 from phash_dagster.defs.compact_hours import compact_hours, compaction_schedule
 from phash_dagster.defs.exempt_accounts import exempt_accounts, exempt_lists_sensor
@@ -63,6 +64,7 @@ def definitions() -> dg.Definitions:
             rematch_sensor,
             golden_sensor,
             exempt_lists_sensor,
+            alert_sensor,
         ],
         schedules=[daily_report, daily_rules, compaction_schedule],
         resources=resources(load_settings()),

@@ -8,6 +8,7 @@ wins over it. Nothing else in the package reads the environment.
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -89,6 +90,18 @@ def _require_ledger_scheme(value: str) -> str:
     return value
 
 
+def _require_webhook(value: SecretStr) -> SecretStr:
+    address = value.get_secret_value()
+    if not address:
+        return value
+    parts = urlsplit(address)  # raises ValueError for brackets that do not match
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("must be an address that starts with https:// or http://")
+    return value
+
+
+AlertFormat = Literal["auto", "slack", "discord", "json"]
+WebhookUrl = Annotated[SecretStr, AfterValidator(_require_webhook)]
 Handle = Annotated[str, BeforeValidator(_without_at)]
 Did = Annotated[str, AfterValidator(_require_did)]
 LedgerUrl = Annotated[str, AfterValidator(_require_ledger_scheme)]
@@ -315,6 +328,25 @@ class Settings(BaseSettings):
     )
     rate_limit_ms: int = Field(100, ge=0, description="Milliseconds between two calls to Ozone.")
 
+    # Who is told
+    alert_webhook_url: WebhookUrl = Field(
+        SecretStr(""),
+        description="Webhook that is told what fails; empty: nobody is. Secret, never logged.",
+    )
+    alert_format: AlertFormat = Field(
+        "auto",
+        description="`slack`, `discord` or `json`; `auto` goes by the host of the webhook.",
+    )
+    alert_severity: Literal["warning", "error"] = Field(
+        "warning", description="`error` leaves out the checks that only warn."
+    )
+    alert_repeat_hours: float = Field(
+        24.0, ge=0.1, description="Hours that something fails for before it is told again."
+    )
+    dagster_url: HttpUrl | Literal[""] = Field(
+        "", description="Address of the Dagster UI, for links in alerts."
+    )
+
     # Where things are kept
     data_dir: Folder = Field(
         Path("var"), description="Folder of the Parquet files, databases and reports."
@@ -349,6 +381,18 @@ class Settings(BaseSettings):
     def effective_mode(self) -> Mode:
         """`live` only if `MODERATION_MODE=live` and every credential is set."""
         return "shadow" if self.missing_credentials else self.moderation_mode
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not appear in any text that leaves the machine."""
+        ledger_password = urlsplit(self.ledger_url).password or ""
+        found = {
+            self.automod_password.get_secret_value(),
+            self.alert_webhook_url.get_secret_value(),
+            ledger_password,
+            unquote(ledger_password),
+        }
+        return tuple(sorted(found - {""}))
 
     @property
     def warehouse_path(self) -> Path:
@@ -420,7 +464,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     return _Isolated.model_validate(names)
 
 
-_SECRET = frozenset({"AUTOMOD_PASSWORD", "LEDGER_URL"})
+_SECRET = frozenset({"AUTOMOD_PASSWORD", "LEDGER_URL", "ALERT_WEBHOOK_URL"})
 """Variables whose values never appear in a message."""
 
 

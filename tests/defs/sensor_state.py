@@ -1,5 +1,6 @@
 """Dagster on SQLite, and a cursor where Dagster would store it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -13,18 +14,18 @@ from dagster._core.scheduler.instigation import (
     InstigatorStatus,
     InstigatorType,
     SensorInstigatorData,
+    TickData,
+    TickStatus,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster_shared.error import SerializableErrorInfo
 
 from phash_dagster.jetstream import Cursor
 
-_ORIGIN = RemoteInstigatorOrigin(
-    RemoteRepositoryOrigin(
-        InProcessCodeLocationOrigin(LoadableTargetOrigin(), location_name="phash_dagster"),
-        "__repository__",
-    ),
-    "jetstream_sensor",
-)
+
+def _origin(name: str) -> RemoteInstigatorOrigin:
+    location = InProcessCodeLocationOrigin(LoadableTargetOrigin(), location_name="phash_dagster")
+    return RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), name)
 
 
 def sqlite_instance(folder: Path) -> dg.DagsterInstance:
@@ -36,7 +37,7 @@ def sqlite_instance(folder: Path) -> dg.DagsterInstance:
 def store_cursor(instance: dg.DagsterInstance, cursor: Cursor) -> None:
     """Store the cursor of `jetstream_sensor`."""
     state = InstigatorState(
-        _ORIGIN,
+        _origin("jetstream_sensor"),
         InstigatorType.SENSOR,
         InstigatorStatus.RUNNING,
         SensorInstigatorData(cursor=cursor.to_json()),
@@ -45,3 +46,27 @@ def store_cursor(instance: dg.DagsterInstance, cursor: Cursor) -> None:
         instance.update_instigator_state(state)
     else:
         instance.add_instigator_state(state)
+
+
+def add_ticks(
+    instance: dg.DagsterInstance, name: str, ticks: Sequence[tuple[float, str | None]]
+) -> None:
+    """Store ticks of a sensor that ended: when, in unix seconds, and by which error."""
+    origin = _origin(name)
+    state = InstigatorState(
+        origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData()
+    )
+    if not instance.get_instigator_state(state.instigator_origin_id, state.selector_id):
+        instance.add_instigator_state(state)
+    for timestamp, error in ticks:
+        instance.create_tick(
+            TickData(
+                instigator_origin_id=origin.get_id(),
+                instigator_name=name,
+                instigator_type=InstigatorType.SENSOR,
+                status=TickStatus.FAILURE if error else TickStatus.SKIPPED,
+                timestamp=timestamp,
+                selector_id=state.selector_id,
+                error=SerializableErrorInfo(error, [], "Error") if error else None,
+            )
+        )

@@ -76,6 +76,7 @@ def test_both_ops_of_the_actions_share_the_pool_with_one_slot(defs: dg.Definitio
 
 def test_sensors_and_schedules_run_without_being_switched_on(defs: dg.Definitions) -> None:
     assert {sensor.name for sensor in defs.sensors or []} == {
+        "alert_sensor",
         "jetstream_sensor",
         "ingest_health_sensor",
         "action_health_sensor",

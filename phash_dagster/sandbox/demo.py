@@ -150,9 +150,9 @@ class _Demo:
         return checks
 
     def _wait_until_ready(self) -> None:
-        self._pipeline.wait_until(self._pipeline.has_cursor, "the sensor's start", seconds=60)
+        self._pipeline.wait_until(self._pipeline.has_cursor, "the sensor's start", seconds=180)
         self._pipeline.wait_until(
-            lambda: self._pipeline.rules_in_force() is not None, "rules in force", seconds=60
+            lambda: self._pipeline.rules_in_force() is not None, "rules in force", seconds=180
         )
         rules = len(self._scenario.rules)
         self._console.print(f"jetstream_sensor is reading; {rules} rules are in force.")
@@ -209,7 +209,7 @@ class _Demo:
                 and self._pipeline.is_settled()
             ),
             "the backfill",
-            seconds=60,
+            seconds=180,
         )
         for action in self._pipeline.actions():
             if action.lane == "backfill" and action.state is State.SHADOW:

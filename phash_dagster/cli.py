@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from phash_dagster.commands import alerts, hashes, rules
+from phash_dagster.commands.import_legacy import import_legacy
 from phash_dagster.commands.shared import FAILED, settings_or_exit
 from phash_dagster.commands.similar import similar
 from phash_dagster.settings import Settings
@@ -25,6 +26,7 @@ app.add_typer(rules.app, name="rules")
 app.add_typer(alerts.app, name="alerts")
 hashes.register(app)
 app.command()(similar)
+app.command()(import_legacy)
 
 
 def main() -> None:

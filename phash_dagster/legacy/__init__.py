@@ -1,0 +1,1 @@
+"""Brings what the predecessor kept in Redis: hashes of images, and claims on labels."""

@@ -12,6 +12,7 @@ import typer
 
 from phash_dagster.commands import alerts, hashes, rules
 from phash_dagster.commands.import_legacy import import_legacy
+from phash_dagster.commands.maintenance import maintenance
 from phash_dagster.commands.shared import FAILED, settings_or_exit
 from phash_dagster.commands.similar import similar
 from phash_dagster.settings import Settings
@@ -27,6 +28,7 @@ app.add_typer(alerts.app, name="alerts")
 hashes.register(app)
 app.command()(similar)
 app.command()(import_legacy)
+app.command()(maintenance)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from phash_dagster.defs.jobs import (
     rematch_hours,
     write_report,
 )
+from phash_dagster.defs.maintain import maintain, maintenance_schedule
 from phash_dagster.defs.match_report import daily_report, match_report
 from phash_dagster.defs.moderation_actions import moderation_actions
 from phash_dagster.defs.preview import preview_rules
@@ -52,6 +53,7 @@ def definitions() -> dg.Definitions:
             write_report,
             read_exempt_lists,
             compact_hours,
+            maintain,
             check_hashes,
             preview_rules,
         ],
@@ -66,6 +68,6 @@ def definitions() -> dg.Definitions:
             exempt_lists_sensor,
             alert_sensor,
         ],
-        schedules=[daily_report, daily_rules, compaction_schedule],
+        schedules=[daily_report, daily_rules, compaction_schedule, maintenance_schedule],
         resources=resources(load_settings()),
     )

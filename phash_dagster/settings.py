@@ -31,6 +31,11 @@ Mode = Literal["shadow", "live"]
 """`shadow`: actions are recorded and never sent. `live`: they are sent."""
 
 
+SHORTEST_RETENTION_DAYS = 3
+"""An image that cannot be had is given up after about 27 hours; the hours of two days are looked at
+for such images all the time."""
+
+
 class SettingsError(ValueError):
     """An environment variable has a value that cannot be used; the text names it, a line each."""
 
@@ -356,6 +361,26 @@ class Settings(BaseSettings):
         description="SQLAlchemy URL of the action ledger; empty: SQLite in DATA_DIR. "
         "For PostgreSQL write postgresql+psycopg2://",
     )
+
+    retention_days: int = Field(
+        0,
+        ge=0,
+        description="Days for which posts are kept, with all that is known of their images; 0 is "
+        "for ever. New rules reach no further back.",
+    )
+    report_retention_days: int = Field(
+        365, ge=0, description="Days for which dated reports are kept; 0 is for ever."
+    )
+
+    @model_validator(mode="after")
+    def _retention_is_long_enough(self) -> "Settings":
+        if 0 < self.retention_days < SHORTEST_RETENTION_DAYS:
+            raise ValueError(
+                f"RETENTION_DAYS must be 0 (for ever) or at least {SHORTEST_RETENTION_DAYS}, so "
+                "that images which are slow to come are not forgotten before they are tried "
+                f"(found {self.retention_days})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _timeouts_fit(self) -> "Settings":

@@ -30,14 +30,19 @@ def shipped_file(name: str) -> Path:
     return installed if installed.exists() else _PACKAGE.parent / name
 
 
+def home_of(settings: Settings, environment: Mapping[str, str]) -> Path:
+    """The folder that Dagster keeps its state in: `DAGSTER_HOME`, or one under `DATA_DIR`."""
+    own = environment.get("DAGSTER_HOME")
+    return Path(own).absolute() if own else settings.data_dir / "dagster"
+
+
 def prepare_home(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
     """Make the folder that Dagster keeps its state in, and the environment that names it.
 
     `DAGSTER_HOME` is used if it is set, and its own `dagster.yaml` if it has one. Otherwise the
     home is under `DATA_DIR`, with the shipped `dagster.yaml`, renewed at each start.
     """
-    own = environment.get("DAGSTER_HOME")
-    home = Path(own).absolute() if own else settings.data_dir / "dagster"
+    own, home = environment.get("DAGSTER_HOME"), home_of(settings, environment)
     home.mkdir(parents=True, exist_ok=True)
     instance_settings = home / "dagster.yaml"
     if not own or not instance_settings.exists():

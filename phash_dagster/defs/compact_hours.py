@@ -115,10 +115,11 @@ def busy_spans(instance: dg.DagsterInstance) -> list[Span]:
     """Hours with a run under way, of any job, which may have listed the files that would go."""
     waiting = instance.get_runs(dg.RunsFilter(job_name=moderate_hour.name, statuses=_WAITING))
     launched = instance.get_runs(dg.RunsFilter(statuses=_LAUNCHED))
-    return [_span(run.tags) for run in (*waiting, *launched)]
+    return [span_of(run.tags) for run in (*waiting, *launched)]
 
 
-def _span(tags: Mapping[str, str]) -> Span:
+def span_of(tags: Mapping[str, str]) -> Span:
+    """The hours of a run, by its tags; empty if it has none."""
     hour = tags.get(PARTITION, "")
     return tags.get(RANGE_START, hour), tags.get(RANGE_END, hour)
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from phash_dagster.clock import utc_now
@@ -17,6 +17,7 @@ from phash_dagster.moderation.unwanted import suppress_unwanted
 from phash_dagster.rules import current_version
 from phash_dagster.settings import Settings
 from phash_dagster.warehouse import ImagePosts, Warehouse
+from phash_dagster.warehouse.image_posts import moment_of
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def plan_hours(
     """
     stores = Stores(settings, ledger, warehouse, posts)
     suppressed = suppress_unwanted(ledger, warehouse, posts, planning.now, settings)
+    planning = replace(planning, hours=_kept(planning, settings.retention_days))
     found = draft(planning, stores)
     if found.ruleset is None or not found.decisions:
         return PlanSummary(suppressed=suppressed, low_quality=found.low_quality)
@@ -97,6 +99,20 @@ def _note_posts(decisions: Sequence[Decision], stores: Stores) -> None:
 
 def _hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def _kept(planning: Planning, retention_days: int) -> list[str]:
+    """Those of the hours that have not expired.
+
+    Expired ones are there for a day more, for what they tell of deletes. What was told of the
+    deletes of their own posts may be gone already.
+    """
+    oldest = planning.now - timedelta(days=retention_days)
+    return [
+        key
+        for key in planning.hours
+        if not retention_days or moment_of(key) + timedelta(hours=1) > oldest
+    ]
 
 
 def repeats_left_out(warehouse: Warehouse, posts: ImagePosts, settings: Settings) -> int:

@@ -5,9 +5,11 @@ not even to read. So a connection lives for one transaction and is never held ac
 whoever finds the file locked waits a moment, with jitter, and tries again.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import stamina
@@ -15,6 +17,8 @@ import stamina
 from phash_dagster.sql import statements
 
 Connection = duckdb.DuckDBPyConnection
+
+T = TypeVar("T")
 
 LOCK_WAIT_SECONDS = 60.0
 """How long opening the file is retried while other processes use it."""
@@ -62,6 +66,20 @@ class Warehouse:
         with self._open(read_only=True) as connection:
             yield connection
 
+    @contextmanager
+    def attached(self, connection: Connection, name: str) -> Iterator[None]:
+        """Let another connection of this process read the database as `name`; nobody can write.
+
+        Raises:
+            WarehouseBusyError: The file stayed locked by another process.
+        """
+        path = str(self.path).replace("'", "''")
+        self._retry(lambda: connection.execute(f"ATTACH '{path}' AS {name} (READ_ONLY)"))
+        try:
+            yield
+        finally:
+            connection.execute(f"DETACH DATABASE IF EXISTS {name}")
+
     def _is_current(self) -> bool:
         if not self.path.exists():
             return False
@@ -72,7 +90,7 @@ class Warehouse:
 
     @contextmanager
     def _open(self, *, read_only: bool) -> Iterator[Connection]:
-        connection = self._connect(read_only=read_only)
+        connection = self._retry(lambda: self._connect(read_only=read_only))
         try:
             # One time zone for every session, so that timestamps read the same on any machine.
             connection.execute("SET TimeZone = 'UTC'")
@@ -80,7 +98,7 @@ class Warehouse:
         finally:
             connection.close()
 
-    def _connect(self, *, read_only: bool) -> Connection:
+    def _retry(self, attempt_once: Callable[[], T]) -> T:
         retrying = stamina.retry_context(
             on=_is_lock_conflict,
             attempts=None,
@@ -93,8 +111,8 @@ class Warehouse:
         try:
             for attempt in retrying:
                 with attempt:
-                    return duckdb.connect(self.path, read_only=read_only)
-        except duckdb.Error as error:
+                    return attempt_once()
+        except (duckdb.Error, BlockingIOError) as error:
             if not _is_lock_conflict(error):
                 raise
             raise WarehouseBusyError(
@@ -104,8 +122,34 @@ class Warehouse:
             ) from error
         raise AssertionError("unreachable: stamina returns or raises")
 
+    def _connect(self, *, read_only: bool) -> Connection:
+        with self._gate(fcntl.LOCK_SH):
+            return duckdb.connect(self.path, read_only=read_only)
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Let nobody open the file meanwhile; who has it open keeps it.
+
+        DuckDB opens a file, locks it, and then looks for its write-ahead log by name. Who replaces
+        the file in between would make it take the log of one file for that of the other.
+
+        Raises:
+            WarehouseBusyError: Somebody was opening it all the time.
+        """
+        with ExitStack() as stack:
+            self._retry(lambda: stack.enter_context(self._gate(fcntl.LOCK_EX)))
+            yield
+
+    @contextmanager
+    def _gate(self, kind: int) -> Iterator[None]:
+        with self.path.with_name(f".{self.path.name}.opening").open("a") as file:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            yield
+
 
 def _is_lock_conflict(error: Exception) -> bool:
+    if isinstance(error, BlockingIOError):  # of the gate
+        return True
     # The second text is what a process gets that reads and writes in two threads.
     return isinstance(error, duckdb.IOException | duckdb.ConnectionException) and (
         "Could not set lock" in str(error) or "different configuration" in str(error)

@@ -178,7 +178,7 @@ class ImagePosts:
     def attach(self, connection: Connection, partition_keys: Sequence[str]) -> None:
         """Make these hours visible in `connection` as the temporary view `image_posts`."""
         # An empty file of the right schema keeps the view valid when an hour has no files.
-        paths = [str(self._empty_file()), *map(str, self.files(partition_keys))]
+        paths = [str(self.empty_file()), *map(str, self.files(partition_keys))]
         connection.execute("SET VARIABLE image_posts_files = $1", [paths])
         connection.execute(statement("images/image_posts"))
 
@@ -200,7 +200,8 @@ class ImagePosts:
             if path not in keep:
                 path.unlink()
 
-    def _empty_file(self) -> Path:
+    def empty_file(self) -> Path:
+        """A file of the right schema without rows."""
         path = self.root / "_empty.parquet"
         return path if path.exists() else write_table(_table([]), path)
 

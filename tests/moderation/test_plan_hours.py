@@ -284,3 +284,10 @@ def test_backfills_cause_no_flood(bench: Bench) -> None:
     bench.write(post())
     bench.plan(lane="backfill")
     assert bench.ledger.limits.quarantined() == []
+
+
+def test_posts_that_have_expired_are_not_acted_upon(bench: Bench) -> None:
+    bench.write(post("old", at=NOW - timedelta(days=3, hours=2)), post("new"))
+    bench.set(retention_days=3)
+    bench.plan(NOW - timedelta(days=3, hours=2), NOW)
+    assert [row.source_uri[-3:] for row in bench.rows()] == ["new"]

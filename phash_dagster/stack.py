@@ -1,6 +1,7 @@
 """Starts Dagster on this machine: its home folder, its environment, its processes."""
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,14 @@ from phash_dagster.settings import Settings
 _PACKAGE = Path(__file__).parent
 _STOP_SECONDS = 20.0
 """How long processes are given to end by themselves before they are killed."""
+
+_EVENT_LOG = """
+event_log_storage:
+  module: phash_dagster.defs.event_log
+  class: BatchedSqliteEventLog
+  config:
+    base_dir: {folder}
+"""
 
 
 class StackError(RuntimeError):
@@ -40,18 +49,25 @@ def prepare_home(settings: Settings, environment: Mapping[str, str]) -> dict[str
     """Make the folder that Dagster keeps its state in, and the environment that names it.
 
     `DAGSTER_HOME` is used if it is set, and its own `dagster.yaml` if it has one. Otherwise the
-    home is under `DATA_DIR`, with the shipped `dagster.yaml`, renewed at each start.
+    home is under `DATA_DIR`, with the shipped `dagster.yaml`, renewed at each start. That one also
+    names our storage of events, for which it must name the folder.
     """
     own, home = environment.get("DAGSTER_HOME"), home_of(settings, environment)
     home.mkdir(parents=True, exist_ok=True)
     instance_settings = home / "dagster.yaml"
-    if not own or not instance_settings.exists():
+    if not own:
+        shipped = shipped_file("dagster.yaml").read_text(encoding="utf-8")
+        event_log = _EVENT_LOG.format(folder=json.dumps(str(home / "history" / "runs")))
+        instance_settings.write_text(shipped + event_log, encoding="utf-8")
+    elif not instance_settings.exists():
         shutil.copyfile(shipped_file("dagster.yaml"), instance_settings)
     return {
         **environment,
         **_bytecode_cache(home, environment),
         "DAGSTER_HOME": str(home),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        # A run over a week of hours stores its events in a few transactions instead of hundreds.
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
         "DATA_DIR": str(settings.data_dir),
         "RULES_DIR": str(settings.rules_dir),
         # Dagster's remarks on its own interfaces, of no use to who runs the pipeline.

@@ -2,7 +2,7 @@
 new rules to the past."""
 
 from datetime import timedelta
-from time import sleep
+from time import monotonic, sleep
 
 import dagster as dg
 
@@ -33,6 +33,9 @@ SECONDS_PER_TRANSACTION = 2.0
 PAUSE_SECONDS = 0.6
 """How long the database is left to others: who waits for it looks every half a second."""
 
+COMMITTED = "Matches are committed"
+"""Begins what a backfill logs after each of its transactions."""
+
 
 @dg.asset(
     partitions_def=HOURLY,
@@ -59,8 +62,7 @@ def rule_matches(
     """Match the run's hours, and in a backfill the whole past, with the rules in force."""
     hours = context.partition_keys
     live = lane_of(context.run.tags) == "live"
-    matched_at = clock()
-    counts = MatchCounts(complete=False)
+    matched_at, counts, matching_seconds = clock(), MatchCounts(complete=False), 0.0
     while True:
         with warehouse.write() as connection:
             # Asked each time: the rules may have changed since.
@@ -70,6 +72,7 @@ def rule_matches(
             if live:
                 posts.attach(connection, hours)
                 connection.execute(statement("matching/partition_images"))
+            started = monotonic()
             counts += match_partition(
                 connection,
                 version=ruleset.version,
@@ -79,9 +82,12 @@ def rule_matches(
                 whole_past=not live,
                 seconds=SECONDS_PER_TRANSACTION,
             )
+            matching_seconds += monotonic() - started
             preview = connection.execute(
                 statement("matching/match_preview"), {"matched_at": matched_at}
             ).fetchall()
+        if not live:
+            context.log.info(f"{COMMITTED}: {counts.new_matches} new of {counts.images} images.")
         if counts.complete:
             break
         sleep(PAUSE_SECONDS)
@@ -91,6 +97,7 @@ def rule_matches(
             "rule_hashes": counts.rule_hashes,
             "matches": counts.matches,
             "new_matches": counts.new_matches,
+            "matching_seconds": matching_seconds,
             "rules_version": ruleset.version,
             "nearest_new": markdown_table(("rule", "rule hash", "distance", "blob CID"), preview),
         },

@@ -16,6 +16,7 @@ exactly once.
 """
 
 import argparse
+import math
 import os
 import random
 import sys
@@ -69,14 +70,16 @@ class Traffic:
     Attributes:
         ordinary: Posts that match nothing.
         published: When each post with a known image was published, unix seconds, by AT URI.
+        stopped: Once set, no more is published.
     """
 
     sandbox: Sandbox
     seed: int
     ordinary: int = 0
     published: dict[str, float] = field(default_factory=dict)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, seconds: float) -> None:
+    def run(self, seconds: float = math.inf) -> None:
         """Publish for so long."""
         chance = random.Random(self.seed)
         plain = [pictures.encode(pictures.photo(100 + number)) for number in range(20)]
@@ -86,7 +89,8 @@ class Traffic:
         while (
             due := due + chance.expovariate(ORDINARY_PER_SECOND + MATCHING_PER_SECOND)
         ) < seconds:
-            time.sleep(max(0.0, start + due - time.monotonic()))
+            if self.stopped.wait(max(0.0, start + due - time.monotonic())):
+                break
             total = ORDINARY_PER_SECOND + MATCHING_PER_SECOND
             matching = chance.random() < MATCHING_PER_SECOND / total
             # What follows the end of a JPEG is not looked at, and makes each a blob of its own.

@@ -8,6 +8,7 @@ commits twice for each of them, which takes longer than all that the run does.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dagster import _check as check
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
@@ -49,7 +50,9 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
             )
         with self.index_transaction() as connection:
             event_ids = [
-                connection.execute(self.prepare_insert_event(event)).inserted_primary_key[0]
+                check.not_none(
+                    connection.execute(self.prepare_insert_event(event)).inserted_primary_key
+                )[0]
                 for event in events
             ]
             self._store_asset_event_tags(connection, events, event_ids)

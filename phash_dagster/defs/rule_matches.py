@@ -87,7 +87,9 @@ def rule_matches(
                 statement("matching/match_preview"), {"matched_at": matched_at}
             ).fetchall()
         if not live:
-            context.log.info(f"{COMMITTED}: {counts.new_matches} new of {counts.images} images.")
+            context.log.info(
+                "%s: %d new, of %d images.", COMMITTED, counts.new_matches, counts.images
+            )
         if counts.complete:
             break
         sleep(PAUSE_SECONDS)

@@ -81,7 +81,9 @@ def draft(planning: Planning, stores: Stores, *, all_is_matched: bool = False) -
         if ruleset is None or not known:
             return Draft(ruleset)
         decisions, low_quality = decided(connection, posts, planning, ruleset, settings)
-        subjects = _subjects(connection, posts, decisions, planning, settings)
+        dids = {decision.did for decision in decisions}
+        exempt = exempt_accounts(connection, settings, dids)
+    subjects = replace(_subjects(posts, decisions, planning), exempt=exempt)
     decisions = [one for one in decisions if subjects.is_current(one.uri, one.cid)]
     if not decisions:
         return Draft(ruleset, low_quality=low_quality)
@@ -142,21 +144,12 @@ def _exceptions_are_known(
     return all(matched.get(hour) == ruleset.version for hour in hours)
 
 
-def _subjects(
-    connection: Connection,
-    posts: ImagePosts,
-    decisions: Sequence[Decision],
-    planning: Planning,
-    settings: Settings,
-) -> Subjects:
+def _subjects(posts: ImagePosts, decisions: Sequence[Decision], planning: Planning) -> Subjects:
     if not decisions:
         return Subjects()
-    dids = {decision.did for decision in decisions}
-    subjects = look_up(
-        connection,
+    return look_up(
         posts,
         uris={decision.uri for decision in decisions},
-        dids=dids,
+        dids={decision.did for decision in decisions},
         first_hour=min(planning.hours),
     )
-    return replace(subjects, exempt=exempt_accounts(connection, settings, dids))

@@ -7,7 +7,7 @@ from typing import Final
 
 from phash_dagster.moderation.actions import GoneSubjects
 from phash_dagster.sql import statement
-from phash_dagster.warehouse import Connection, ImagePosts
+from phash_dagster.warehouse import ImagePosts
 from phash_dagster.warehouse.image_posts import PARTITION_FORMAT, hour_key
 
 LOOK_BACK: Final = timedelta(hours=24)
@@ -36,16 +36,13 @@ class Subjects:
 
 
 def look_up(
-    connection: Connection,
-    posts: ImagePosts,
-    uris: Collection[str],
-    dids: Collection[str],
-    first_hour: str,
+    posts: ImagePosts, uris: Collection[str], dids: Collection[str], first_hour: str
 ) -> Subjects:
     """Read what was heard of these posts and accounts, from a day before `first_hour` until now.
 
+    That may be months, so it is done without the warehouse, which nobody could write to meanwhile.
+
     Args:
-        connection: A connection to the warehouse; its view `image_posts` changes.
         posts: What Jetstream delivered.
         uris: AT URIs of posts.
         dids: DIDs of accounts.
@@ -53,16 +50,16 @@ def look_up(
     """
     if not dids:
         return Subjects()
-    first = _a_day_before(first_hour)
-    posts.attach(connection, [key for key in posts.partition_keys() if key >= first])
-    wanted = sorted(uris)
-    found = connection.execute(
-        statement("moderation/gone_subjects"), {"uris": wanted, "dids": sorted(dids)}
-    ).fetchall()
+    first, wanted = _a_day_before(first_hour), sorted(uris)
+    hours = [key for key in posts.partition_keys() if key >= first]
+    with posts.in_memory(hours) as connection:
+        found = connection.execute(
+            statement("moderation/gone_subjects"), {"uris": wanted, "dids": sorted(dids)}
+        ).fetchall()
+        records = connection.execute(
+            statement("moderation/current_records"), {"uris": wanted}
+        ).fetchall()
     reasons = {subject: _reason(operation) for subject, operation in found}
-    records = connection.execute(
-        statement("moderation/current_records"), {"uris": wanted}
-    ).fetchall()
     gone = GoneSubjects(
         uris={subject: reason for subject, reason in reasons.items() if subject not in dids},
         dids={subject: reason for subject, reason in reasons.items() if subject in dids},

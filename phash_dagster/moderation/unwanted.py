@@ -11,7 +11,7 @@ from phash_dagster.moderation.plan import asks_for
 from phash_dagster.moderation.subjects import Subjects, look_up
 from phash_dagster.rules import RuleSet, current_version
 from phash_dagster.settings import Settings
-from phash_dagster.warehouse import Connection, ImagePosts, Warehouse
+from phash_dagster.warehouse import ImagePosts, Warehouse
 from phash_dagster.warehouse.image_posts import hour_key
 
 
@@ -32,7 +32,8 @@ def suppress_unwanted(
         exempt = exempt_accounts(
             connection, settings, {action.subject_did for action in waiting} | held_accounts
         )
-        reasons = _reasons(connection, posts, waiting, exempt, now)
+        ruleset = current_version(connection)
+    reasons = _reasons(posts, waiting, exempt, ruleset, now)
     for action in ledger.on_accounts(held_accounts & exempt.keys(), State.HELD):
         if action.undoes is None:
             reasons[action] = exempt[action.subject_did]
@@ -43,18 +44,16 @@ def suppress_unwanted(
 
 
 def _reasons(
-    connection: Connection,
     posts: ImagePosts,
     waiting: Sequence[Action],
     exempt: Mapping[str, str],
+    ruleset: RuleSet | None,
     now: datetime,
 ) -> dict[Action, str]:
     """The planned rows that are no longer wanted, and why."""
     if not waiting:
         return {}
-    ruleset = current_version(connection)
     subjects = look_up(
-        connection,
         posts,
         uris={action.subject_uri for action in waiting if action.subject_uri},
         dids={action.subject_did for action in waiting},

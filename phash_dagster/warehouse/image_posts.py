@@ -5,13 +5,15 @@ durable before its final name appears, and it is named by the position its batch
 a batch that is read again after a crash overwrites its own files instead of adding to them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
 import pyarrow as pa
 
 from phash_dagster.sql import statement
@@ -181,6 +183,17 @@ class ImagePosts:
         paths = [str(self.empty_file()), *map(str, self.files(partition_keys))]
         connection.execute("SET VARIABLE image_posts_files = $1", [paths])
         connection.execute(statement("images/image_posts"))
+
+    @contextmanager
+    def in_memory(self, partition_keys: Sequence[str]) -> Iterator[Connection]:
+        """These hours in a database of their own, for questions that need nothing else.
+
+        However long they take, nobody waits for the warehouse.
+        """
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            self.attach(connection, partition_keys)
+            yield connection
 
     def folder(self, partition_key: str) -> Path:
         """Where the files of an hour are."""

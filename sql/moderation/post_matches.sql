@@ -1,10 +1,29 @@
 -- Which images of the attached hours' posts are near which rule hashes?
 -- A record that was updated counts as it stands now: images of its earlier versions are left out.
-WITH current_images AS (
-    FROM image_posts
+-- Rows are folded as in image_posts, but only those of records that count: a backfill looks at
+-- millions of which few match.
+WITH matched_records AS (
+    FROM read_parquet(getvariable('image_posts_files'), hive_partitioning = false)
+    SEMI JOIN rule_matches USING (blob_cid)
+    SELECT DISTINCT uri
+),
+
+current_images AS (
+    FROM read_parquet(getvariable('image_posts_files'), hive_partitioning = false) AS posted
+    SEMI JOIN matched_records USING (uri)
     SELECT *
     WHERE operation IN ('create', 'update')
-    QUALIFY cid IS NOT DISTINCT FROM arg_max(cid, time_us) OVER (PARTITION BY uri)
+    QUALIFY
+        cid IS NOT DISTINCT FROM arg_max(cid, time_us) OVER (PARTITION BY uri)
+        AND row_number() OVER (
+            PARTITION BY
+                uri,
+                cid,
+                blob_cid
+            ORDER BY
+                time_us DESC,
+                position
+        ) = 1
 ),
 
 algorithms AS (

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from phash_dagster.clock import utc_now
 from phash_dagster.hashing import get_algorithm, hasher_version
@@ -90,7 +91,7 @@ def write_long_past(
 
 def _parts(
     images: int, per_hour: int, known: list[int]
-) -> Iterator[tuple[int, np.ndarray[tuple[int], np.dtype[np.uint64]]]]:
+) -> Iterator[tuple[int, NDArray[np.uint64]]]:
     """Hashes of whole hours, about a million at once, and the number of the first."""
     start, rest = 0, np.empty(0, dtype=np.uint64)
     for words in image_hashes(images, 64):

@@ -30,6 +30,7 @@ from statistics import median
 
 import numpy as np
 from dagster import DagsterInstance, RunsFilter
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from stamina.instrumentation import set_on_retry_hooks
@@ -108,7 +109,7 @@ class Past:
 
     pipeline: LocalPipeline
     hours: Sequence[str]
-    hashes: np.ndarray[tuple[int], np.dtype[np.uint64]]
+    hashes: NDArray[np.uint64]
     known: Sequence[int]
     copy: Warehouse
 
@@ -134,7 +135,7 @@ def make_past(folder: Path, variables: dict[str, str], options: argparse.Namespa
         shutil.copyfile(pipeline.settings.warehouse_path, copy)
     with pipeline.warehouse.read() as connection:
         found = connection.execute("FROM image_hashes SELECT hash ORDER BY hash_number")
-        hashes = found.fetchnumpy()["hash"]
+        hashes = np.asarray(found.fetchnumpy()["hash"], dtype=np.uint64)
     return Past(pipeline, hours, hashes, known, Warehouse(copy))
 
 
@@ -262,9 +263,7 @@ def published(traffic: Traffic) -> Iterator[None]:
         thread.join()
 
 
-def measure(
-    folder: Path, options: argparse.Namespace, console: Console
-) -> dict[str, list[Change]]:
+def measure(folder: Path, options: argparse.Namespace, console: Console) -> dict[str, list[Change]]:
     """The changes, by what else went on."""
     with Sandbox(seed=options.seed) as sandbox:
         variables = {**sandbox.settings_environment(), "MODERATION_MODE": "live"}
@@ -298,9 +297,7 @@ def _table(title: str, changes: Sequence[Change]) -> Table:
         shown.add_column(name, justify="right")
 
     def add(name: str, values: Sequence[float]) -> None:
-        shown.add_row(
-            name, f"{median(values):.2f}", f"{min(values):.2f} to {max(values):.2f}"
-        )
+        shown.add_row(name, f"{median(values):.2f}", f"{min(values):.2f} to {max(values):.2f}")
 
     for number, (name, first, last) in enumerate([*PHASES, *TOTALS]):
         if number == len(PHASES):

@@ -1,10 +1,12 @@
 """Events stored in batches are the events that Dagster's own storage has, one by one."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events.log import EventLogEntry
 
 from phash_dagster.defs.event_log import BatchedSqliteEventLog
 from phash_dagster.defs.partitions import HOURLY, WEEK_PER_RUN
@@ -78,7 +80,7 @@ def test_both_databases_hold_the_same_events_tags_and_assets(
                 for name in ("matches", "actions")
             }
         assert materialized == {"matches": HOURS, "actions": HOURS}
-        events = f"SELECT {', '.join(KEPT)} FROM event_logs WHERE run_id = '{run_id}'"  # noqa: S608
+        events = f"SELECT {', '.join(KEPT)} FROM event_logs WHERE run_id = '{run_id}'"
         asset_events = f"{events} AND asset_key IS NOT NULL ORDER BY id"
         tags = (
             "SELECT tags.asset_key, key, partition, value IS NULL FROM asset_event_tags AS tags "
@@ -96,7 +98,9 @@ def test_both_databases_hold_the_same_events_tags_and_assets(
                     "asset_details FROM asset_keys ORDER BY asset_key",
                 ),
                 "checks": rows(
-                    folder, "index", "SELECT check_name, execution_status FROM asset_check_executions"
+                    folder,
+                    "index",
+                    "SELECT check_name, execution_status FROM asset_check_executions",
                 ),
             }
         )
@@ -133,11 +137,12 @@ def test_a_batch_is_stored_in_one_transaction_per_database(
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
     batches: list[int] = []
     store = BatchedSqliteEventLog._store_asset_events
-    monkeypatch.setattr(
-        BatchedSqliteEventLog,
-        "_store_asset_events",
-        lambda self, events: (batches.append(len(events)), store(self, events)),
-    )
+
+    def counted(self: BatchedSqliteEventLog, events: Sequence[EventLogEntry]) -> None:
+        batches.append(len(events))
+        store(self, events)
+
+    monkeypatch.setattr(BatchedSqliteEventLog, "_store_asset_events", counted)
     with instance_of(tmp_path / "home", batched=True) as instance:
         run_both(instance)
     # Those planned, of both assets; then those of each asset.

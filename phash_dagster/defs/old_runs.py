@@ -20,7 +20,7 @@ from dagster._core.storage.schedules.sql_schedule_storage import SqlScheduleStor
 from phash_dagster.defs.retention import FAILED_RUNS_STAY, FINISHED
 
 MAX_RUNS: Final = 5_000
-"""Runs looked at in one maintenance, the oldest first."""
+"""Runs deleted in one maintenance, the oldest first: at about 30 ms each, some minutes."""
 
 TICK_LOGS_STAY: Final = FAILED_RUNS_STAY
 """As long as the failed ticks themselves, by `dagster.yaml`."""
@@ -46,17 +46,16 @@ def overtaken_runs(
             `FAILED_RUNS_STAY`.
     """
     records = instance.get_run_records(
-        dg.RunsFilter(statuses=FINISHED, created_before=now - successful_stay),
-        limit=MAX_RUNS,
-        ascending=True,
+        dg.RunsFilter(statuses=FINISHED, created_before=now - successful_stay), ascending=True
     )
     needed = runs_with_latest_state(instance)
-    return [
+    overtaken = [
         record.dagster_run.run_id
         for record in records
         if record.dagster_run.run_id not in needed
         and (record.dagster_run.is_success or record.create_timestamp < now - FAILED_RUNS_STAY)
     ]
+    return overtaken[:MAX_RUNS]
 
 
 def runs_with_latest_state(instance: dg.DagsterInstance) -> frozenset[str]:

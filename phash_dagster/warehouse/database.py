@@ -7,7 +7,7 @@ whoever finds the file locked waits a moment, with jitter, and tries again.
 
 import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -142,8 +142,12 @@ class Warehouse:
 
     @contextmanager
     def _gate(self, kind: int) -> Iterator[None]:
-        with self.path.with_name(f".{self.path.name}.opening").open("a") as file:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        with ExitStack() as stack:
+            # Who may only read the folder opens the file without: that is never a writer.
+            with suppress(PermissionError):
+                gate = self.path.with_name(f".{self.path.name}.opening")
+                file = stack.enter_context(gate.open("a"))
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
             yield
 
 

@@ -139,6 +139,7 @@ class Copier:
         copied = self._home.events(names[run.run_id])
         shutil.copyfile(self._source.events(run.run_id), copied)
         with closing(sqlite3.connect(copied)) as events:
+            events.execute("PRAGMA synchronous = OFF")
             for name in ("run_id", "event", "partition"):
                 for old, new in names.items():
                     events.execute(

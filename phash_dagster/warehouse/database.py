@@ -7,7 +7,7 @@ whoever finds the file locked waits a moment, with jitter, and tries again.
 
 import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -142,12 +142,17 @@ class Warehouse:
 
     @contextmanager
     def _gate(self, kind: int) -> Iterator[None]:
-        with ExitStack() as stack:
+        gate = self.path.with_name(f".{self.path.name}.opening")
+        try:
+            file = gate.open("a")
+        except OSError:
             # Who may only read the folder opens the file without: that is never a writer.
-            with suppress(PermissionError):
-                gate = self.path.with_name(f".{self.path.name}.opening")
-                file = stack.enter_context(gate.open("a"))
-                fcntl.flock(file, kind | fcntl.LOCK_NB)
+            if kind == fcntl.LOCK_EX:
+                raise
+            yield
+            return
+        with file:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
             yield
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from phash_dagster.commands import alerts, hashes, rules
+from phash_dagster.commands import alerts, hashes, quarantine, rules
 from phash_dagster.commands.import_legacy import import_legacy
 from phash_dagster.commands.maintenance import maintenance
 from phash_dagster.commands.shared import FAILED, settings_or_exit
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(rules.app, name="rules")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(alerts.app, name="alerts")
 hashes.register(app)
 app.command()(similar)

@@ -20,6 +20,7 @@ from phash_dagster.defs.jobs import (
     rematch_hours,
     write_report,
 )
+from phash_dagster.defs.lift_quarantine import lift_quarantine
 from phash_dagster.defs.maintain import maintain, maintenance_schedule
 from phash_dagster.defs.match_report import daily_report, match_report
 from phash_dagster.defs.moderation_actions import moderation_actions
@@ -56,6 +57,7 @@ def definitions() -> dg.Definitions:
             maintain,
             check_hashes,
             preview_rules,
+            lift_quarantine,
         ],
         sensors=[
             jetstream_sensor,

@@ -175,12 +175,8 @@ class LedgerLimits:
 
     def quarantined(self) -> list[Quarantine]:
         """The hashes whose actions are held, those quarantined last first."""
-        statement = select(quarantined_hashes).where(_Q.lifted_at.is_(None)).order_by(_Q.since)
         with self._engine.connect() as connection:
-            return [
-                Quarantine(row.rule_id, row.rule_hash, row.since, row.reason)
-                for row in connection.execute(statement)
-            ][::-1]
+            return quarantined_in(connection)
 
     def lift_quarantine(self, rule_hash: str, by: str, rule_id: str | None = None) -> int:
         """Let a hash act again; return for how many rules. What was held of it stays held."""
@@ -226,6 +222,15 @@ def budgeted(
         _mark_held(connection, batch_id, reason, now)
         hold_batch(connection, batch_id, reason, now)
     return found.rows
+
+
+def quarantined_in(connection: Connection) -> list[Quarantine]:
+    """The hashes whose actions are held, those quarantined last first."""
+    statement = select(quarantined_hashes).where(_Q.lifted_at.is_(None)).order_by(_Q.since.desc())
+    return [
+        Quarantine(row.rule_id, row.rule_hash, row.since, row.reason)
+        for row in connection.execute(statement)
+    ]
 
 
 def hold_batch(connection: Connection, batch_id: str, reason: str, now: datetime) -> None:
@@ -332,9 +337,8 @@ def _batch_states(connection: Connection, batch_ids: set[str]) -> dict[str, tupl
 
 
 def _quarantined(connection: Connection) -> dict[HashKey, str]:
-    statement = select(quarantined_hashes).where(_Q.lifted_at.is_(None))
     return {
-        HashKey(row.rule_id, row.rule_hash): row.reason for row in connection.execute(statement)
+        HashKey(each.rule_id, each.rule_hash): each.reason for each in quarantined_in(connection)
     }
 
 

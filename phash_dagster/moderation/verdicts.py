@@ -51,7 +51,7 @@ def judge_quarantine(quarantined: Sequence[Quarantine]) -> Verdict:
         False,
         f"{len(quarantined)} rule hashes found far more posts than ever before; their actions are "
         "held. Look at what they find (`phash-dagster similar HASH`), then lift the quarantine "
-        "(`phash-dagster actions lift HASH`) or take the hash out of the rule.",
+        "(`phash-dagster quarantine lift HASH`) or take the hash out of the rule.",
         {"quarantined": len(quarantined)},
         ("rule", "rule hash", "since", "why"),
         [

@@ -4,6 +4,7 @@ import dagster as dg
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from phash_dagster.defs.action_health import action_checks, action_health_sensor
+from phash_dagster.defs.action_outcomes import action_outcomes, outcomes_schedule
 from phash_dagster.defs.alerts import alert_sensor
 from phash_dagster.defs.catch_up_sensor import catch_up_sensor
 from phash_dagster.defs.compact_hours import compact_hours, compaction_schedule
@@ -16,6 +17,7 @@ from phash_dagster.defs.jetstream_sensor import jetstream_sensor
 from phash_dagster.defs.jobs import (
     load_rules,
     moderate_hour,
+    read_action_outcomes,
     read_exempt_lists,
     rematch_hours,
     write_report,
@@ -44,6 +46,7 @@ def definitions() -> dg.Definitions:
             rule_matches,
             exempt_accounts,
             moderation_actions,
+            action_outcomes,
             match_report,
         ],
         asset_checks=[*ingest_checks, *action_checks, golden_hashes],
@@ -53,6 +56,7 @@ def definitions() -> dg.Definitions:
             load_rules,
             write_report,
             read_exempt_lists,
+            read_action_outcomes,
             compact_hours,
             maintain,
             check_hashes,
@@ -70,6 +74,12 @@ def definitions() -> dg.Definitions:
             exempt_lists_sensor,
             alert_sensor,
         ],
-        schedules=[daily_report, daily_rules, compaction_schedule, maintenance_schedule],
+        schedules=[
+            daily_report,
+            daily_rules,
+            compaction_schedule,
+            maintenance_schedule,
+            outcomes_schedule,
+        ],
         resources=resources(load_settings()),
     )

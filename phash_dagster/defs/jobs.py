@@ -64,3 +64,14 @@ read_exempt_lists = dg.define_asset_job(
     ),
     executor_def=IN_PROCESS,
 )
+
+read_action_outcomes = dg.define_asset_job(
+    "read_action_outcomes",
+    selection=dg.AssetSelection.assets("action_outcomes"),
+    description=(
+        "Read back from Ozone what became of actions. Started by `outcomes_schedule`; needs no "
+        "place in the pool `ozone`, and nothing waits for it."
+    ),
+    executor_def=IN_PROCESS,
+    tags={"dagster/priority": "-1", "dagster/max_runtime": "900"},
+)

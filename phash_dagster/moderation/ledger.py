@@ -225,6 +225,13 @@ class Ledger:
         )
         return sorted(found, key=lambda action: action.action_id)
 
+    def first_attempt(self) -> datetime | None:
+        """When the first action was planned that an emitter took up; None before there was one."""
+        statement = select(func.min(_T.planned_at)).where(_T.attempts > 0)
+        with self._engine.connect() as connection:
+            first: datetime | None = connection.scalar(statement)
+        return first
+
     def changed_since(self, time: datetime) -> list[Action]:
         """Rows written at this time or later, for the mirror; oldest row first."""
         return self._select(_T.updated_at >= time)

@@ -4,7 +4,7 @@ Each decision is one transaction and moves only what is still in a state that it
 that of two people, or of a person and the pipeline, one decides.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -91,6 +91,38 @@ class LedgerReviews:
             "reason": told(f"tried again by {by}"),
         }
         return self._decide(action_ids, RETRIABLE, values, _Repeats(since))
+
+    def note_taken_back(self, by: Mapping[int, str]) -> int:
+        """Learn that people took these sent actions back in Ozone; return how many that is new of.
+
+        As with what is rejected here, the rules do not do the same again: on a post for good, on an
+        account for the claim window.
+
+        Args:
+            by: Numbers of the rows, each with the DID of who took it back.
+        """
+        now = self._clock()
+        changed = 0
+        with write(self._engine) as connection:
+            for action_id, did in by.items():
+                statement = (
+                    update(moderation_actions)
+                    .where(
+                        _T.action_id == action_id,
+                        _T.state == State.SENT.value,
+                        _T.review.is_distinct_from(Review.REJECTED.value),
+                    )
+                    .values(
+                        review=Review.REJECTED.value,
+                        reviewed_at=now,
+                        reviewed_by=did,
+                        settled_at=now,
+                        reason=told(f"taken back by {did}"),
+                        updated_at=now,
+                    )
+                )
+                changed += connection.execute(statement).rowcount
+        return changed
 
     def settle_rejected(self) -> int:
         """Set aside what was rejected while an emitter was at work on it; return how many rows.

@@ -1,6 +1,6 @@
 """Sends moderation events to Ozone, through the PDS of the sending account."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -36,6 +36,15 @@ class EmitResult:
     """Ozone had the event, or what it asks for, before this request."""
     note: str | None = None
     """Ozone's words, where it had some."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """One page of `queryEvents`."""
+
+    events: Sequence[Mapping[str, Any]]
+    cursor: str | None
+    """For the next page. Ozone names one on every page with an event, be it the last or not."""
 
 
 class OzoneClient:
@@ -98,8 +107,19 @@ class OzoneClient:
             raise OzoneUnavailableError("the answer to emitEvent has no event id")
         return EmitResult(event_id)
 
-    def query_events(self, parameters: QueryParameters) -> list[dict[str, Any]]:
-        """The events that Ozone has, newest first: one page of `queryEvents`.
+    def query_events(self, parameters: QueryParameters) -> list[Mapping[str, Any]]:
+        """The events of one page of `queryEvents`, newest first unless asked otherwise.
+
+        Args:
+            parameters: As for `event_page`.
+
+        Raises:
+            OzoneError: As for `emit`.
+        """
+        return list(self.event_page(parameters).events)
+
+    def event_page(self, parameters: QueryParameters) -> EventPage:
+        """One page of `queryEvents`.
 
         Args:
             parameters: As the lexicon names them, e.g. `subject`, `types`, `modTool`, `limit`.
@@ -114,7 +134,8 @@ class OzoneClient:
         events = answer.get("events")
         if not isinstance(events, list):
             raise OzoneUnavailableError("the answer to queryEvents has no events")
-        return events
+        cursor = answer.get("cursor")
+        return EventPage(events, cursor if isinstance(cursor, str) else None)
 
     def find_event(self, action: Action) -> int | None:
         """Ozone's id of the event that this action sent, or None.

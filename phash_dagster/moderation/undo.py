@@ -165,7 +165,7 @@ def sort_out(view: LedgerView, support: SupportBy, *, allow_again: bool = False)
     keeps_claim = {row.action_id for row in waiting if not allow_again} - supported
     at_work = [row for row in live if row.state is State.SENDING and row.action_id not in supported]
     verdicts = _Verdicts(view, support)
-    for rows in _by_standing(row for row in live if _may_stand(row)):
+    for rows in _by_standing(row for row in live if may_stand(row)):
         verdicts.judge(rows)
     return UndoPlan(
         taken_back=tuple(verdicts.taken_back),
@@ -228,7 +228,7 @@ def _by_standing(rows: Iterable[Action]) -> list[list[Action]]:
     return list(groups.values())
 
 
-def _may_stand(row: Action) -> bool:
+def may_stand(row: Action) -> bool:
     """Whether Ozone has the label or takedown because of this action, or may have it.
 
     One that was tried and set aside may have arrived, unless what it asks for was found in Ozone

@@ -176,8 +176,13 @@ class Moderation:
         if event.type in (ACKNOWLEDGE, TAKEDOWN, REVERSE_TAKEDOWN, COMMENT):
             status.last_reviewed_by, status.last_reviewed_at = event.created_by, now
         match event.type:
+            case inputs.REPORT if event.event["reportType"] in inputs.APPEALS:
+                status.review_state, status.last_reported_at = "reviewEscalated", now
+                status.appealed, status.last_appealed_at = True, now
             case inputs.REPORT:
                 status.review_state, status.last_reported_at = "reviewOpen", now
+            case inputs.RESOLVE_APPEAL if status.appealed:
+                status.appealed = False
             case inputs.ACKNOWLEDGE:
                 status.review_state = "reviewClosed"
             case inputs.TAKEDOWN:

@@ -22,6 +22,12 @@ TAG: Final = PREFIX + "modEventTag"
 ACKNOWLEDGE: Final = PREFIX + "modEventAcknowledge"
 TAKEDOWN: Final = PREFIX + "modEventTakedown"
 REVERSE_TAKEDOWN: Final = PREFIX + "modEventReverseTakedown"
+RESOLVE_APPEAL: Final = PREFIX + "modEventResolveAppeal"
+
+APPEALS: Final = frozenset(
+    {"com.atproto.moderation.defs#reasonAppeal", "tools.ozone.report.defs#reasonAppeal"}
+)
+"""The `reportType` of a report that is an appeal."""
 
 EVENT_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     LABEL: ("durationInHours", "createLabelVals", "negateLabelVals"),
@@ -36,7 +42,7 @@ EVENT_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     PREFIX + "modEventUnmute": (),
     PREFIX + "modEventMuteReporter": ("durationInHours",),
     PREFIX + "modEventUnmuteReporter": (),
-    PREFIX + "modEventResolveAppeal": (),
+    RESOLVE_APPEAL: (),
     PREFIX + "modEventPriorityScore": ("score",),
 }
 """The fields that an event of each known type keeps, besides `$type` and `comment`."""

@@ -63,6 +63,8 @@ class SubjectStatus:
     last_reviewed_by: str | None = None
     last_reviewed_at: datetime | None = None
     last_reported_at: datetime | None = None
+    appealed: bool | None = None
+    last_appealed_at: datetime | None = None
 
     def to_json(self) -> Json:
         """The status as queryStatuses answers with it."""
@@ -72,6 +74,9 @@ class SubjectStatus:
             optional["lastReviewedAt"] = timestamp(self.last_reviewed_at)
         if self.last_reported_at is not None:
             optional["lastReportedAt"] = timestamp(self.last_reported_at)
+        if self.last_appealed_at is not None:
+            optional["lastAppealedAt"] = timestamp(self.last_appealed_at)
+            optional["appealed"] = self.appealed
         return {
             "id": self.id,
             "reviewState": PREFIX + self.review_state,

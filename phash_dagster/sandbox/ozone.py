@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from phash_dagster.sandbox.identifiers import is_did, microseconds
+from phash_dagster.sandbox.identifiers import is_did, microseconds, timestamp
 from phash_dagster.sandbox.labels import Label
 from phash_dagster.sandbox.moderation import Role
 from phash_dagster.sandbox.moderation_input import EVENT_FIELDS, PREFIX, parse_emit_input
@@ -174,11 +173,13 @@ def _event_tests(parameters: Parameters) -> Iterable[_Test]:
     subject = parameters.string("subject", "uri")
     if subject is not None:
         yield _about(subject, everything=bool(parameters.boolean("includeAllUserRecords")))
-    after, before = _time(parameters, "createdAfter"), _time(parameters, "createdBefore")
+    # The real Ozone keeps times as texts and compares them as such: `…:33Z` is after `…:33.326Z`.
+    after = parameters.string("createdAfter", "datetime")
+    before = parameters.string("createdBefore", "datetime")
     if after is not None:
-        yield lambda event: event.sort_key[0] >= after
+        yield lambda event: timestamp(event.created_at) >= after
     if before is not None:
-        yield lambda event: event.sort_key[0] <= before
+        yield lambda event: timestamp(event.created_at) <= before
     created_by = parameters.string("createdBy", "did")
     if created_by is not None:
         yield lambda event: event.created_by == created_by
@@ -207,13 +208,6 @@ def _about(subject: str, *, everything: bool) -> _Test:
 
 def _contains(key: str, wanted: set[str]) -> _Test:
     return lambda event: wanted <= set(event.event.get(key, ()))
-
-
-def _time(parameters: Parameters, name: str) -> int | None:
-    value = parameters.string(name, "datetime")
-    if value is None:
-        return None
-    return microseconds(datetime.fromisoformat(value).astimezone(UTC)) // 1000
 
 
 def _event_cursor(text: str | None) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ ASSETS = {
     "rule_matches",
     "exempt_accounts",
     "moderation_actions",
+    "action_outcomes",
     "match_report",
 }
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,7 @@ def test_data_flows_one_way(defs: dg.Definitions) -> None:
         "rule_matches": {"image_posts", "image_hashes", "rules"},
         "exempt_accounts": set(),
         "moderation_actions": {"rule_matches", "exempt_accounts"},
+        "action_outcomes": {"moderation_actions"},
         "match_report": {"image_hashes", "rule_matches", "moderation_actions"},
     }
 

@@ -44,6 +44,7 @@ def action_outcomes(
     from phash_dagster.moderation.ozone import OzoneClient
     from phash_dagster.moderation.ozone_errors import OzoneMisconfiguredError
     from phash_dagster.moderation.pds_session import OzoneAccount
+    from phash_dagster.moderation.precision import rule_precision
 
     if missing := settings.missing_credentials:
         raise dg.Failure(
@@ -61,6 +62,7 @@ def action_outcomes(
         raise dg.Failure(str(error), allow_retries=False) from error
     with warehouse.read() as connection:
         cursor = load_cursor(connection, settings.labeler_did)
+        precision = rule_precision(connection)
     return dg.MaterializeResult(
         metadata={
             "events": summary.events,
@@ -74,6 +76,20 @@ def action_outcomes(
                 [
                     (one.action_id, one.outcome, one.by_did, one.happened_at, one.comment or "")
                     for one in summary.found[-10:]
+                ],
+            ),
+            "least_precise": markdown_table(
+                ("rule", "hash", "distance", "actions", "taken back", "precision, at least"),
+                [
+                    (
+                        row.rule_id,
+                        row.rule_hash,
+                        row.distance,
+                        row.actions,
+                        row.reversed_by_people + row.undone,
+                        f"{row.precision_low:.0%}",
+                    )
+                    for row in precision[:20]
                 ],
             ),
         },

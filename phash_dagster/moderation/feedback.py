@@ -109,10 +109,10 @@ class FeedbackSummary:
 
 def load_cursor(connection: Connection, labeler_did: str) -> Cursor | None:
     """How far the events of this labeler's Ozone were read; None if never."""
-    row = connection.execute(
+    rows = connection.execute(
         statement("moderation/event_cursor"), {"labeler_did": labeler_did}
-    ).fetchone()
-    return Cursor(*row) if row else None
+    ).fetchall()
+    return Cursor(*rows[0]) if rows else None
 
 
 def read_feedback(

@@ -100,8 +100,13 @@ class Soak:
             (self.clock.our_seconds(microseconds(self.clock.start), at), seconds)
             for at, seconds in sorted(waits)
         ]
-        wrong = [uri for uri in published if len(sent.get(uri, ())) != 1]
-        troubles = [*self.troubles, *(f"not acted on exactly once: {uri}" for uri in wrong)]
+        never = published.keys() - sent.keys()
+        twice = [uri for uri, times in sent.items() if len(times) > 1]
+        troubles = list(self.troubles)
+        if never:
+            troubles.append(f"{len(never)} matching posts were not acted on, e.g. {min(never)}")
+        if twice:
+            troubles.append(f"{len(twice)} posts were acted on more than once: {twice[:5]}")
         return Result(self.samples, latencies, troubles, self.people.posts, self.jobs)
 
     def _watch(self, process: psutil.Process, seconds: float) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from phash_dagster.commands import alerts, hashes, quarantine, rules
+from phash_dagster.commands.doctor import doctor
 from phash_dagster.commands.import_legacy import import_legacy
 from phash_dagster.commands.maintenance import maintenance
 from phash_dagster.commands.shared import FAILED, settings_or_exit
@@ -30,6 +31,7 @@ hashes.register(app)
 app.command()(similar)
 app.command()(import_legacy)
 app.command()(maintenance)
+app.command()(doctor)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Ozone over HTTP: emitEvent, queryEvents, queryStatuses, queryLabels."""
+"""Ozone over HTTP: emitEvent, queryEvents, queryStatuses, queryLabels, getConfig."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -56,6 +56,7 @@ def ozone_app(world: World) -> Starlette:
         "tools.ozone.moderation.emitEvent": Method("POST", ozone.emit_event),
         "tools.ozone.moderation.queryEvents": Method("GET", ozone.query_events),
         "tools.ozone.moderation.queryStatuses": Method("GET", ozone.query_statuses),
+        "tools.ozone.server.getConfig": Method("GET", ozone.get_config),
         "com.atproto.label.queryLabels": Method("GET", ozone.query_labels),
     }
     return Starlette(routes=[xrpc_route(methods, _not_implemented)])
@@ -139,6 +140,12 @@ class _Ozone:
                 "labels": [label.to_json() for label in found],
             }
         )
+
+    async def get_config(self, request: Request) -> Response:
+        _, role = self._caller(request)
+        services = {"pds": {"url": self._world.pds_url}, "appview": {"url": self._world.pds_url}}
+        viewer = {"role": f"tools.ozone.team.defs#role{role.capitalize()}"}
+        return JSONResponse({**services, "blobDivert": {}, "chat": {}, "viewer": viewer})
 
     def _caller(self, request: Request) -> tuple[str, Role]:
         did = self._world.sessions.caller_of(

@@ -8,6 +8,7 @@ whoever finds the file locked waits a moment, with jitter, and tries again.
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,14 @@ LOCK_WAIT_SECONDS = 60.0
 
 class WarehouseBusyError(RuntimeError):
     """Another process kept the DuckDB file open for longer than the pipeline waits."""
+
+
+@dataclass(frozen=True)
+class SchemaState:
+    """Migrations of this release that a file has not seen, and those of later ones that it has."""
+
+    pending: tuple[str, ...]
+    unknown: tuple[str, ...]
 
 
 class Warehouse:
@@ -79,6 +88,21 @@ class Warehouse:
             yield
         finally:
             connection.execute(f"DETACH DATABASE IF EXISTS {name}")
+
+    def schema_state(self) -> SchemaState:
+        """How the schema of the file compares with this release. Changes nothing.
+
+        Raises:
+            WarehouseBusyError: The file stayed locked by another process.
+            duckdb.Error: The file does not exist, or is none of DuckDB's.
+        """
+        with self._open(read_only=True) as connection:
+            known = statements("schema")
+            applied = _applied(connection)
+        return SchemaState(
+            pending=tuple(name for name in known if name not in applied),
+            unknown=tuple(sorted(applied - known.keys())),
+        )
 
     def _is_current(self) -> bool:
         if not self.path.exists():
@@ -193,9 +217,13 @@ def _migrate(connection: Connection) -> None:
 
 def _pending(connection: Connection) -> dict[str, str]:
     """The migrations that this database has not seen, by name."""
+    applied = _applied(connection)
+    return {name: text for name, text in statements("schema").items() if name not in applied}
+
+
+def _applied(connection: Connection) -> set[str]:
     known = connection.execute(
         "FROM duckdb_tables() SELECT table_name WHERE table_name = 'schema_migrations'"
     ).fetchall()
     rows = connection.execute("FROM schema_migrations SELECT name").fetchall() if known else []
-    applied = {name for (name,) in rows}
-    return {name: text for name, text in statements("schema").items() if name not in applied}
+    return {name for (name,) in rows}

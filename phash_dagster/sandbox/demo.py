@@ -178,7 +178,7 @@ class _Demo:
                 progress.update(task, completed=done)
                 return bool(done >= len(expected)) and self._pipeline.is_settled()
 
-            self._pipeline.wait_until(processed, "every image processed", seconds=90)
+            self._pipeline.wait_until(processed, "every image processed", seconds=300)
         if not self._console.is_terminal:
             self._console.print(f"Images processed: {len(expected)} of {len(expected)}")
 

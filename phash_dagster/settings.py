@@ -226,7 +226,13 @@ class Settings(BaseSettings):
         description="Hash algorithms computed for every image, by commas; those that rules need "
         "are added.",
     )
-    retry_attempts: int = Field(3, ge=1, le=20, description="Attempts per request.")
+    retry_attempts: int = Field(
+        3,
+        ge=1,
+        le=20,
+        description="Attempts per request; and runs in which an action may fail alone before it is "
+        "dead.",
+    )
     retry_delay_ms: int = Field(
         1000, ge=0, description="Milliseconds before the first retry; doubles, with jitter."
     )

@@ -88,8 +88,9 @@ def plan_actions(
     pool=POOL,
     retry_policy=RETRIES,
     description=(
-        "Sends planned actions to Ozone, oldest first, and settles what a crash left unclear; for "
-        "a minute at most, the rest is for the next run. "
+        "Settles what a crash left unclear, then sends planned actions to Ozone; for a minute at "
+        "most, the rest is for the next run. While Ozone does not answer it is left alone: "
+        "`not_before` says until when. "
         "In shadow mode it sends nothing. Then it copies the ledger's changes into DuckDB."
     ),
 )

@@ -30,10 +30,11 @@ class State(StrEnum):
     """Where an action stands."""
 
     PLANNED = "planned"
-    """Waits for an emitter. With `attempts` above 0 an earlier attempt ended without an answer
-    that settles it, and Ozone may have the event."""
+    """Waits for an emitter. With `attempts` above 0 it was tried, and as far as Ozone says the
+    event did not arrive."""
     SENDING = "sending"
-    """An emitter has taken it: Ozone may have the event. After a crash such rows are settled."""
+    """An emitter has taken it, or had no answer: Ozone may have the event. Where no emitter is at
+    work, such rows are settled before anything new is sent."""
     SENT = "sent"
     """Ozone has the event."""
     SHADOW = "shadow"

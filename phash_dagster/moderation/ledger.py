@@ -5,7 +5,6 @@ starts from. The ledger cannot be rebuilt from other data, so it has a database 
 """
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -17,7 +16,6 @@ from phash_dagster.moderation.budgets import Budgets
 from phash_dagster.moderation.ledger_claims import taken, without_repeated_suppressed
 from phash_dagster.moderation.ledger_database import (
     chunks,
-    emitter_lock,
     insert_new,
     open_engine,
     write,
@@ -25,6 +23,7 @@ from phash_dagster.moderation.ledger_database import (
 from phash_dagster.moderation.ledger_limits import LedgerLimits, budgeted
 from phash_dagster.moderation.ledger_reviews import LedgerReviews
 from phash_dagster.moderation.ledger_schema import moderation_actions, to_action
+from phash_dagster.moderation.ledger_sending import LedgerSending
 from phash_dagster.moderation.ledger_undo import LedgerUndo
 
 _T = moderation_actions.c
@@ -108,9 +107,10 @@ class Ledger:
 
     # Sending
 
-    def emitter_lock(self) -> AbstractContextManager[bool]:
-        """Hold the right to be the only emitter; gives False if another process has it."""
-        return emitter_lock(self._engine)
+    @property
+    def sending(self) -> LedgerSending:
+        """What the emitter does with many rows at once."""
+        return LedgerSending(self._engine, self._clock)
 
     def mark_sending(self, action_id: int, expected: State = State.PLANNED) -> bool:
         """Take a row for sending and count the attempt.
@@ -145,14 +145,15 @@ class Ledger:
         """Leave a row for the next run; False if it was not `sending`."""
         return self._move(action_id, State.SENDING, state=State.PLANNED, reason=reason)
 
-    def mark_settled(self, action_id: int, reason: str) -> bool:
-        """Nothing is to be sent, since what the row asks for is the case; False if not `sending`.
+    def mark_settled(self, action_id: int, reason: str, expected: State = State.SENDING) -> bool:
+        """Nothing is to be sent, since what the row asks for is the case; False if not `expected`.
 
         The row holds its claim, so that the same is not planned again in the claim window.
+        `expected` is `sending`, or `planned` for a row that was never tried.
         """
         now = self._clock()
         return self._move(
-            action_id, State.SENDING, state=State.SUPPRESSED, reason=reason, settled_at=now
+            action_id, expected, state=State.SUPPRESSED, reason=reason, settled_at=now
         )
 
     def mark_suppressed(self, action_id: int, reason: str, expected: State = State.PLANNED) -> bool:

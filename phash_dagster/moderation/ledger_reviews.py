@@ -125,16 +125,16 @@ class LedgerReviews:
         return changed
 
     def settle_rejected(self) -> int:
-        """Set aside what was rejected while an emitter was at work on it; return how many rows.
+        """Set aside what was rejected while an emitter was at work on it, and did not arrive.
 
-        Only the one emitter may call it, before it takes up anything. Ozone may have these events;
-        nobody sends them again.
+        Returns:
+            How many rows that is.
         """
         statement = (
             update(moderation_actions)
             .where(
                 _T.review == Review.REJECTED.value,
-                _T.state.in_([State.SENDING.value, State.PLANNED.value]),
+                _T.state == State.PLANNED.value,
             )
             .values(state=State.SUPPRESSED.value, updated_at=self._clock())
         )

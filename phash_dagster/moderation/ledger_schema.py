@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -142,6 +143,27 @@ quarantined_hashes: Final = Table(
     Column("lifted_by", String),
 )
 """Rule hashes that were flooded; those not lifted have their actions held."""
+
+emitter_terms: Final = Table(
+    "emitter_terms",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("finished", Boolean, nullable=False),
+    Column("rival_until", UtcDateTime),
+)
+"""One row: the term of the emitter that is at work, or was last."""
+
+ozone_circuits: Final = Table(
+    "ozone_circuits",
+    metadata,
+    Column("service", String, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("paused_at", UtcDateTime),
+    Column("paused_until", UtcDateTime),
+    Column("kind", String),
+    Column("reason", String),
+)
+"""An Ozone that failed or is left alone; none for one that answers."""
 
 _FIELDS: Final = tuple(field.name for field in fields(Action))
 

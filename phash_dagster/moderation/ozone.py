@@ -8,21 +8,24 @@ from typing import Any, Final, Self
 import httpx
 
 from phash_dagster.clock import Clock, utc_now
-from phash_dagster.moderation.actions import Action, Event
+from phash_dagster.moderation.actions import Action
 from phash_dagster.moderation.events import TOOL, event_body, event_type
+from phash_dagster.moderation.labels import Label
 from phash_dagster.moderation.ozone_errors import (
     AnswerError,
     OzoneError,
     OzoneUnavailableError,
     event_error,
+    is_already_so,
     is_duplicate,
-    is_taken_down_already,
 )
 from phash_dagster.moderation.pds_client import QueryParameters
 from phash_dagster.moderation.pds_session import OzoneAccount, PdsSession
 from phash_dagster.moderation.rate_limit import RateLimit
 
 _EMIT_EVENT: Final = "tools.ozone.moderation.emitEvent"
+_QUERY_LABELS: Final = "com.atproto.label.queryLabels"
+_MOST_LABELS: Final = 250
 _QUERY_EVENTS: Final = "tools.ozone.moderation.queryEvents"
 
 
@@ -36,6 +39,8 @@ class EmitResult:
     """Ozone had the event, or what it asks for, before this request."""
     note: str | None = None
     """Ozone's words, where it had some."""
+    by_others: bool = False
+    """What the event asks for is so, and not by an event of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class OzoneClient:
     ) -> None:
         self._session = PdsSession(account, clock, transport, keep_in=keep_session_in)
         self._proxy = f"{account.labeler_did}#atproto_labeler"
+        self._labeler_did = account.labeler_did
+        self._service = f"{account.labeler_did} by {account.pds}"
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +83,11 @@ class OzoneClient:
         self._session.close()
 
     @property
+    def service(self) -> str:
+        """Names the Ozone, and the way to it."""
+        return self._service
+
+    @property
     def rate_limit(self) -> RateLimit | None:
         """What the PDS last said of how many requests it still takes."""
         return self._session.rate_limit
@@ -83,8 +95,9 @@ class OzoneClient:
     def emit(self, action: Action) -> EmitResult:
         """Send the event of an action.
 
-        An `externalId` that Ozone has had counts as sent, and so does the takedown of what is
-        taken down already.
+        An `externalId` that Ozone has had counts as sent. A takedown of what is taken down
+        already may be one of ours whose answer was lost, or somebody else's: that is looked up.
+        So is the reversal of what is not taken down.
 
         Raises:
             OzoneRefusedError: Ozone refuses the event for good.
@@ -99,8 +112,10 @@ class OzoneClient:
             said = str(error.answer)
             if is_duplicate(error.answer):
                 return EmitResult(self._id_of_earlier(action), duplicate=True, note=said)
-            if action.event is Event.TAKEDOWN and is_taken_down_already(error.answer):
-                return EmitResult(self._id_of_earlier(action), duplicate=True, note=said)
+            if is_already_so(action.event, error.answer):
+                event_id = self.find_event(action)
+                others = event_id is None
+                return EmitResult(event_id, duplicate=True, note=said, by_others=others)
             raise event_error(error.answer) from error
         event_id = answer.get("id")
         if not isinstance(event_id, int):
@@ -157,11 +172,43 @@ class OzoneClient:
                 return int(event["id"])
         return None
 
+    def labels_on(self, subjects: Sequence[str]) -> list[Label]:
+        """The labels that the labeler has put on these subjects, those taken back included.
+
+        Ozone has no order of labels, so that its pages may leave some out. Where a page is full
+        the question is asked in halves.
+
+        Raises:
+            OzoneError: As for `emit`.
+        """
+        parameters: QueryParameters = {
+            "uriPatterns": list(subjects),
+            "sources": [self._labeler_did],
+            "limit": _MOST_LABELS,
+        }
+        try:
+            answer = self._session.query(_QUERY_LABELS, parameters, self._proxy)
+        except AnswerError as error:
+            raise event_error(error.answer) from error
+        found = _labels(answer)
+        if len(found) < _MOST_LABELS or len(subjects) < 2:
+            return found
+        half = len(subjects) // 2
+        return self.labels_on(subjects[:half]) + self.labels_on(subjects[half:])
+
     def _id_of_earlier(self, action: Action) -> int | None:
         try:
             return self.find_event(action)
         except OzoneError:
             return None  # good to know, but that the event arrived is already certain
+
+
+def _labels(answer: Mapping[str, Any]) -> list[Label]:
+    labels = answer.get("labels")
+    try:
+        return [Label.of(label) for label in labels or []]
+    except (ValueError, TypeError, AttributeError):
+        raise OzoneUnavailableError("the answer to queryLabels has no labels") from None
 
 
 def _external_id(event: Mapping[str, Any]) -> str | None:

@@ -6,6 +6,8 @@ Every rule here is from calls to the real servers; see the comments for what the
 from dataclasses import dataclass
 from typing import Final
 
+from phash_dagster.moderation.actions import Event
+
 
 class OzoneError(Exception):
     """An event was not accepted; the text says why, in Ozone's own words where it has any."""
@@ -94,9 +96,13 @@ def is_duplicate(answer: ErrorAnswer) -> bool:
     return answer.code == "DuplicateExternalId"
 
 
-def is_taken_down_already(answer: ErrorAnswer) -> bool:
-    """What a takedown asks for is the case."""
-    return answer.status == 400 and "already taken down" in answer.message
+def is_already_so(event: Event, answer: ErrorAnswer) -> bool:
+    """What a takedown or its reversal asks for is the case."""
+    if event is Event.TAKEDOWN:
+        return answer.status == 400 and "already taken down" in answer.message
+    if event is Event.REVERSE_TAKEDOWN:
+        return answer.status == 400 and "is not taken down" in answer.message
+    return False
 
 
 def event_error(answer: ErrorAnswer) -> OzoneError:

@@ -20,6 +20,7 @@ ACCOUNT = OzoneAccount("https://pds.test", "automod.test", SecretStr(PASSWORD), 
 AUTOMOD_DID = "did:plc:automod"
 EMIT = "tools.ozone.moderation.emitEvent"
 QUERY = "tools.ozone.moderation.queryEvents"
+LABELS = "com.atproto.label.queryLabels"
 LOGIN = "com.atproto.server.createSession"
 REFRESH = "com.atproto.server.refreshSession"
 FAR_AWAY = 4_000_000_000
@@ -55,6 +56,7 @@ class FakeOzone:
         self.calls: list[Call] = []
         self.script: dict[str, list[Answer | Exception]] = {}
         self.taken_down: set[str] = set()
+        self.labels: list[Json] = []
         self.valid_tokens: set[str] = set()
         self.refresh_tokens: set[str] = set()
         self.expires_at: float = FAR_AWAY
@@ -99,7 +101,10 @@ class FakeOzone:
             return refusal(400, "ExpiredToken", "Token has expired")
         if headers.get("atproto-proxy") != f"{ACCOUNT.labeler_did}#atproto_labeler":
             return refusal(400, "InvalidRequest", "could not resolve proxy did")
-        return self._emit(body) if method == EMIT else self._query(parse_qs(query))
+        if method == EMIT:
+            return self._emit(body)
+        parameters = parse_qs(query)
+        return self._labels(parameters) if method == LABELS else self._query(parameters)
 
     def _login(self, body: Json) -> Answer:
         if body["password"] != PASSWORD:
@@ -135,6 +140,10 @@ class FakeOzone:
         event = body | {"id": len(self.events) + 1, "createdAt": "2026-11-23T20:15:00.000Z"}
         self.events.append(event)
         return Answer(200, {k: v for k, v in event.items() if k != "externalId"})
+
+    def _labels(self, parameters: Mapping[str, list[str]]) -> Answer:
+        found = [label for label in self.labels if label["uri"] in parameters["uriPatterns"]]
+        return Answer(200, {"labels": found[: int(parameters["limit"][0])]})
 
     def _query(self, parameters: Mapping[str, list[str]]) -> Answer:
         def wanted(event: Json) -> bool:

@@ -1,12 +1,11 @@
 """Sending what the ledger holds."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from phash_dagster.moderation.actions import Action, State
-from phash_dagster.moderation.emit import emit_actions, emit_planned
+from phash_dagster.moderation.emit import RIVAL, emit_actions, emit_planned
 from phash_dagster.moderation.emit_options import EmitSummary, Pacing
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.ozone import EmitResult
@@ -66,20 +65,20 @@ def test_shadow_rows_are_never_sent(sqlite_ledger: Ledger) -> None:
     assert ozone.asked == []
 
 
-def test_rows_that_a_killed_emitter_left_are_settled_before_anything_new(ledger: Ledger) -> None:
-    [*_, last] = ledger.planned(10)
-    ledger.mark_sending(last.action_id)
+def test_what_ozone_has_already_counts_as_sent(ledger: Ledger) -> None:
     ozone = ScriptedOzone([EmitResult(9, duplicate=True, note="DuplicateExternalId")])
-    summary = emit_actions(ledger, ozone, AT_ONCE)
-    assert summary == EmitSummary(sent=2, duplicates=1)
-    assert asked_cids(ozone) == ["bafyreic", "bafyreia", "bafyreib"]
-    settled = ledger.get(last.action_id)
-    assert settled is not None
-    assert (settled.state, settled.attempts, settled.reason) == (
-        State.SENT,
-        2,
-        "DuplicateExternalId",
-    )
+    assert emit_actions(ledger, ozone, AT_ONCE) == EmitSummary(sent=2, duplicates=1)
+    [first, *_] = ledger.in_state(State.SENT)
+    assert (first.ozone_event_id, first.reason) == (9, "DuplicateExternalId")
+
+
+def test_a_takedown_by_somebody_else_is_settled_and_not_taken_for_ours(ledger: Ledger) -> None:
+    words = "InvalidRequest: Subject is already taken down"
+    ozone = ScriptedOzone([EmitResult(None, duplicate=True, note=words, by_others=True)])
+    assert emit_actions(ledger, ozone, AT_ONCE) == EmitSummary(sent=2, settled=1)
+    [settled] = ledger.in_state(State.SUPPRESSED)
+    assert (settled.reason, settled.ozone_event_id) == (words, None)
+    assert ledger.claims([settled.claim], NOW - TTL).live == {settled.claim}
 
 
 def test_a_refused_row_fails_with_ozones_words_and_the_others_go_on(ledger: Ledger) -> None:
@@ -104,33 +103,18 @@ def test_a_row_without_an_answer_is_left_planned_and_the_others_go_on(ledger: Le
     assert (left.attempts, left.reason) == (1, "502 UpstreamFailure")
 
 
-def test_an_ozone_that_is_down_is_left_alone_after_some_rows(ledger: Ledger) -> None:
-    ozone = ScriptedOzone([NO_ANSWER] * 100)
-    summary = emit_actions(ledger, ozone, replace(AT_ONCE, attempts=1, give_up_after=2))
-    assert len(ozone.asked) == 2
-    assert summary.left_planned == 3
-    assert summary.stopped == "Ozone is unavailable: no answer (ReadTimeout)"
-
-
 def test_the_next_run_sends_what_was_left(ledger: Ledger) -> None:
     emit_actions(ledger, ScriptedOzone([NOT_TAKEN] * 100), AT_ONCE)
     assert emit_actions(ledger, ScriptedOzone(), AT_ONCE) == EmitSummary(sent=3)
 
 
-def test_only_failures_in_a_row_count_as_down(ledger: Ledger) -> None:
-    ozone = ScriptedOzone([NO_ANSWER, EmitResult(1), NO_ANSWER])
-    summary = emit_actions(ledger, ozone, replace(AT_ONCE, attempts=1, give_up_after=2))
-    assert (summary.sent, summary.stopped) == (1, None)
-
-
-def test_a_row_that_was_settled_without_an_answer_is_not_tried_twice_in_a_run(
-    ledger: Ledger,
-) -> None:
-    [first, *_] = ledger.planned(10)
-    ledger.mark_sending(first.action_id)
+def test_a_row_that_may_have_arrived_stays_sending_until_it_is_settled(ledger: Ledger) -> None:
     ozone = ScriptedOzone([NO_ANSWER])
-    emit_actions(ledger, ozone, replace(AT_ONCE, attempts=1))
+    summary = emit_actions(ledger, ozone, AT_ONCE)
+    assert summary == EmitSummary(sent=2, left_planned=1)
     assert asked_cids(ozone) == ["bafyreia", "bafyreib", "bafyreic"]
+    [unclear] = ledger.in_state(State.SENDING)
+    assert (unclear.attempts, unclear.reason) == (1, "no answer (ReadTimeout)")
 
 
 def test_a_refused_login_loses_nothing(ledger: Ledger) -> None:
@@ -161,8 +145,7 @@ def test_progress_is_told_after_every_row(ledger: Ledger) -> None:
 
 def test_a_second_emitter_sends_nothing(ledger: Ledger) -> None:
     ozone = ScriptedOzone()
-    with ledger.emitter_lock() as held:
-        assert held
+    with ledger.sending.term(RIVAL):
         summary = emit_actions(ledger, ozone, AT_ONCE)
     assert summary == EmitSummary(left_planned=3, stopped="another emitter is at work")
     assert ozone.asked == []
@@ -183,12 +166,10 @@ def test_in_shadow_mode_planned_rows_wait(ledger: Ledger) -> None:
     assert states(ledger) == [State.PLANNED] * 3
 
 
-def test_a_summary_names_its_figures() -> None:
-    assert EmitSummary(sent=2).counts() == {
-        "sent": 2,
-        "duplicates": 0,
-        "failed": 0,
-        "suppressed": 0,
-        "left_planned": 0,
-    }
-    assert EmitSummary(stopped="Ozone is unavailable").counts()["stopped"] == "Ozone is unavailable"
+def test_a_summary_names_its_figures_and_until_when_nothing_is_sent() -> None:
+    figures = EmitSummary(sent=2).counts()
+    assert (figures["sent"], figures["dead"]) == (2, 0)
+    assert "stopped" not in figures
+    stopped = EmitSummary(stopped="Ozone is not asked", not_before=NOW).counts()
+    assert stopped["stopped"] == "Ozone is not asked"
+    assert stopped["not_before"] == "2026-11-23T20:15:00+00:00"

@@ -27,7 +27,7 @@ from phash_dagster.moderation.pds_session import OzoneAccount
 ledger_url, pds, handle, password, labeler = sys.argv[1:]
 account = OzoneAccount(pds, handle, SecretStr(password), labeler)
 with Ledger(ledger_url) as ledger, OzoneClient(account) as ozone:
-    emit_actions(ledger, ozone, EmitOptions(rate_limit_ms=0, settle_seconds=0.0))
+    emit_actions(ledger, ozone, EmitOptions(rate_limit_ms=0, settle_seconds=0.5))
 """
 
 
@@ -61,7 +61,7 @@ def test_every_event_arrives_once_though_the_emitter_is_killed(
         assert killed.wait(timeout=60) == -signal.SIGKILL
         with Ledger(url) as ledger:
             left = ledger.counts()
-        assert left[State.SENDING] == 1
+        assert left[State.SENDING] > 0
         assert _start_emitter(url, pds).wait(timeout=60) == 0
 
     sent = sorted(event["externalId"] for event in ozone.events)

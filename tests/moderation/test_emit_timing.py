@@ -1,22 +1,32 @@
 """When the emitter sends, waits, looks again and ends."""
 
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from phash_dagster.moderation.actions import Action, State
-from phash_dagster.moderation.emit import OUT_OF_TIME, emit_actions, emit_planned
-from phash_dagster.moderation.emit_options import EmitSummary, Pacing
+from phash_dagster.moderation.emission import OUT_OF_TIME
+from phash_dagster.moderation.emit import emit_actions, emit_planned
+from phash_dagster.moderation.emit_options import EmitSummary
 from phash_dagster.moderation.ledger import Ledger
+from phash_dagster.moderation.rate_limit import RateLimit
 from phash_dagster.settings import settings_from
-from tests.moderation.builders import TTL, ManualClock, action_on_post
-from tests.moderation.fake_ozone import ACCOUNT, EMIT, LOGIN, PASSWORD, FakeOzone, served
+from tests.moderation.builders import NOW, TTL, action_on_post
+from tests.moderation.fake_ozone import (
+    ACCOUNT,
+    EMIT,
+    LABELS,
+    LOGIN,
+    PASSWORD,
+    FakeOzone,
+    served,
+)
 from tests.moderation.scripted_ozone import (
     AT_ONCE,
-    NO_ANSWER,
     FakeTime,
     ScriptedOzone,
-    asked_cids,
     busy,
     states,
 )
@@ -28,60 +38,16 @@ def ledger(sqlite_ledger: Ledger) -> Ledger:
     return sqlite_ledger
 
 
-def test_a_request_that_ozone_may_still_be_applying_is_not_repeated_in_the_same_run(
-    ledger: Ledger,
-) -> None:
-    ozone = ScriptedOzone([NO_ANSWER])
-    assert emit_actions(ledger, ozone, AT_ONCE) == EmitSummary(sent=2, left_planned=1)
-    assert asked_cids(ozone) == ["bafyreia", "bafyreib", "bafyreic"]
-
-
-def test_the_next_run_gives_ozone_time_to_apply_what_it_may_have(
-    ledger: Ledger, clock: ManualClock
-) -> None:
-    emit_actions(ledger, ScriptedOzone([NO_ANSWER]), replace(AT_ONCE, attempts=1, give_up_after=1))
-    clock.advance(seconds=1.5)
-    time = FakeTime()
-    pacing = Pacing(clock=clock, sleep=time.sleep, monotonic=time.monotonic)
-    ozone = ScriptedOzone()
-    emit_actions(ledger, ozone, replace(AT_ONCE, settle_seconds=5.0), pacing=pacing)
-    assert asked_cids(ozone) == ["bafyreib", "bafyreic", "bafyreia"]
-    assert time.slept == [3.5]
-
-
-def test_what_a_killed_emitter_left_a_moment_ago_gets_time_to_settle(
-    ledger: Ledger, clock: ManualClock
-) -> None:
-    [first, *_] = ledger.planned(10)
-    ledger.mark_sending(first.action_id)
-    time = FakeTime()
-    pacing = Pacing(clock=clock, sleep=time.sleep, monotonic=time.monotonic)
-    emit_actions(ledger, ScriptedOzone(), replace(AT_ONCE, settle_seconds=5.0), pacing=pacing)
-    assert time.slept == [5.0]
-    assert states(ledger) == [State.SENT] * 3
-
-
-def test_what_was_tried_long_ago_is_sent_without_waiting(
-    ledger: Ledger, clock: ManualClock
-) -> None:
-    emit_actions(ledger, ScriptedOzone([NO_ANSWER] * 3), replace(AT_ONCE, attempts=1))
-    clock.advance(seconds=5)
-    time = FakeTime()
-    pacing = Pacing(clock=clock, sleep=time.sleep, monotonic=time.monotonic)
-    emit_actions(ledger, ScriptedOzone(), replace(AT_ONCE, settle_seconds=5.0), pacing=pacing)
-    assert time.slept == []
-
-
 def test_a_run_ends_when_its_time_is_up_and_the_rest_stays_planned(ledger: Ledger) -> None:
     time = FakeTime()
     summary = emit_actions(
         ledger,
         ScriptedOzone(),
         replace(AT_ONCE, rate_limit_ms=5_000, max_seconds=5.0),
-        pacing=Pacing(sleep=time.sleep, monotonic=time.monotonic),
+        pacing=time.pacing,
     )
-    assert summary == EmitSummary(sent=2, left_planned=1, stopped=OUT_OF_TIME)
-    assert states(ledger) == [State.SENT, State.SENT, State.PLANNED]
+    assert summary == EmitSummary(sent=1, left_planned=2, stopped=OUT_OF_TIME)
+    assert states(ledger) == [State.SENT, State.PLANNED, State.PLANNED]
 
 
 def test_between_rows_the_emitter_looks_again_what_is_still_wanted(ledger: Ledger) -> None:
@@ -97,7 +63,7 @@ def test_between_rows_the_emitter_looks_again_what_is_still_wanted(ledger: Ledge
         ledger,
         ScriptedOzone(on_request=lambda _: time.sleep(10.0)),
         AT_ONCE,
-        pacing=Pacing(sleep=time.sleep, monotonic=time.monotonic),
+        pacing=time.pacing,
         look_again=look_again,
     )
     assert looks[:2] == [0.0, 10.0]
@@ -117,18 +83,69 @@ def test_the_emitter_looks_again_no_more_often_than_asked_to(ledger: Ledger) -> 
         ledger,
         ScriptedOzone(on_request=lambda _: time.sleep(6.0)),
         AT_ONCE,
-        pacing=Pacing(sleep=time.sleep, monotonic=time.monotonic),
+        pacing=time.pacing,
         look_again=look_again,
     )
     assert looks == [0.0, 12.0]
 
 
 def test_a_server_that_asks_for_a_long_wait_is_left_alone_at_once(ledger: Ledger) -> None:
-    ozone = ScriptedOzone([busy(seconds=120)])
-    summary = emit_actions(ledger, ozone, AT_ONCE)
+    ozone, time = ScriptedOzone([busy(seconds=120)]), FakeTime()
+    summary = emit_actions(ledger, ozone, AT_ONCE, pacing=time.pacing)
     assert len(ozone.asked) == 1
-    assert summary.left_planned == 3
+    assert (summary.left_planned, summary.not_before) == (3, NOW + timedelta(seconds=120))
     assert "RateLimitExceeded" in str(summary.stopped)
+
+
+def test_a_server_that_asked_for_a_long_wait_is_not_asked_by_the_runs_meanwhile(
+    ledger: Ledger,
+) -> None:
+    ozone, time = ScriptedOzone([busy(seconds=120)]), FakeTime()
+    emit_actions(ledger, ozone, AT_ONCE, pacing=time.pacing)
+    for _ in range(11):
+        time.now += 10
+        emit_actions(ledger, ozone, AT_ONCE, pacing=time.pacing)
+    assert len(ozone.asked) == 1
+    time.now += 10
+    assert emit_actions(ledger, ozone, AT_ONCE, pacing=time.pacing).sent == 3
+
+
+def test_a_server_that_asks_for_a_wait_again_and_again_is_left_alone_until_then(
+    ledger: Ledger,
+) -> None:
+    ozone, time = ScriptedOzone([busy(seconds=2)] * 100), FakeTime()
+    summary = emit_actions(ledger, ozone, AT_ONCE, pacing=time.pacing)
+    assert len(ozone.asked) == AT_ONCE.attempts
+    assert (summary.left_planned, summary.not_before) == (3, NOW + timedelta(seconds=2 + 2 + 2))
+    assert [row.failed_runs for row in ledger.planned(10)] == [0, 0, 0]
+
+
+def test_a_wait_of_years_is_no_longer_than_an_hour(ledger: Ledger) -> None:
+    ozone, time = ScriptedOzone([busy(seconds=1e9)]), FakeTime()
+    summary = emit_actions(ledger, ozone, AT_ONCE, pacing=time.pacing)
+    assert summary.not_before == NOW + timedelta(hours=1)
+
+
+def test_when_the_pds_takes_few_more_requests_they_are_spread_over_the_time_that_is_left(
+    ledger: Ledger,
+) -> None:
+    ozone, time = ScriptedOzone(rate_limit=RateLimit(3000, 100, 250.0)), FakeTime()
+    emit_actions(ledger, ozone, AT_ONCE, pacing=time.pacing)
+    assert time.slept == pytest.approx([2.5, 2.5, 2.5])  # one question and three events
+
+
+def test_when_the_pds_takes_no_more_the_run_ends_until_it_does(ledger: Ledger) -> None:
+    ozone, time = ScriptedOzone(), FakeTime()
+
+    def take_the_last(_: Action) -> None:
+        ozone.rate_limit = RateLimit(3000, 0, 250.0)
+
+    ozone.on_request = take_the_last
+    summary = emit_actions(ledger, ozone, AT_ONCE, pacing=time.pacing)
+    assert (summary.sent, summary.left_planned) == (1, 2)
+    assert summary.not_before == NOW + timedelta(seconds=250)
+    assert states(ledger) == [State.SENT, State.PLANNED, State.PLANNED]
+    assert [row.attempts for row in ledger.planned(10)] == [0, 0]
 
 
 def test_a_server_that_asks_for_a_short_wait_gets_it(ledger: Ledger) -> None:
@@ -136,11 +153,11 @@ def test_a_server_that_asks_for_a_short_wait_gets_it(ledger: Ledger) -> None:
     assert emit_actions(ledger, ozone, AT_ONCE) == EmitSummary(sent=3)
 
 
-def test_requests_keep_their_distance(ledger: Ledger) -> None:
+def test_requests_keep_their_distance_questions_too(ledger: Ledger) -> None:
     time = FakeTime()
-    pacing = Pacing(sleep=time.sleep, monotonic=time.monotonic)
-    emit_actions(ledger, ScriptedOzone(), replace(AT_ONCE, rate_limit_ms=100), pacing=pacing)
-    assert time.slept == pytest.approx([0.1, 0.1])
+    options = replace(AT_ONCE, rate_limit_ms=100)
+    emit_actions(ledger, ScriptedOzone(), options, pacing=time.pacing)
+    assert time.slept == pytest.approx([0.1, 0.1, 0.1])
 
 
 def test_time_spent_waiting_for_an_answer_counts_towards_the_distance(ledger: Ledger) -> None:
@@ -153,13 +170,13 @@ def test_time_spent_waiting_for_an_answer_counts_towards_the_distance(ledger: Le
         ledger,
         ScriptedOzone(on_request=answer_slowly),
         replace(AT_ONCE, rate_limit_ms=100),
-        pacing=Pacing(sleep=time.sleep, monotonic=time.monotonic),
+        pacing=time.pacing,
     )
-    assert time.slept == pytest.approx([0.02, 0.02])
+    assert time.slept == pytest.approx([0.1, 0.02, 0.02])
 
 
 def test_a_run_by_the_settings_logs_in_once_and_leaves_out_what_it_finds_unwanted(
-    ledger: Ledger,
+    ledger: Ledger, tmp_path: Path
 ) -> None:
     ozone = FakeOzone()
     [first, *_] = ledger.planned(10)
@@ -172,6 +189,7 @@ def test_a_run_by_the_settings_logs_in_once_and_leaves_out_what_it_finds_unwante
                 "LABELER_DID": ACCOUNT.labeler_did,
                 "OZONE_PDS": pds,
                 "RATE_LIMIT_MS": "0",
+                "DATA_DIR": str(tmp_path),
             }
         )
         summary = emit_planned(
@@ -180,4 +198,4 @@ def test_a_run_by_the_settings_logs_in_once_and_leaves_out_what_it_finds_unwante
             look_again=lambda: int(ledger.mark_suppressed(first.action_id, "post deleted")),
         )
     assert summary == EmitSummary(sent=2, suppressed=1)
-    assert ozone.methods() == [LOGIN, EMIT, EMIT]
+    assert ozone.methods() == [LOGIN, LABELS, EMIT, EMIT]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from phash_dagster.moderation.actions import Action, Claims, Event, State
+from phash_dagster.moderation.emit import RIVAL
 from phash_dagster.moderation.ledger import Ledger
 from tests.moderation.builders import (
     NOW,
@@ -256,7 +257,9 @@ def test_a_time_without_a_zone_is_refused(ledger: Ledger) -> None:
 
 def test_one_process_emits_at_a_time(ledger_url: str) -> None:
     with Ledger(ledger_url) as one, Ledger(ledger_url) as other:
-        with one.emitter_lock() as first, other.emitter_lock() as second:
-            assert (first, second) == (True, False)
-        with other.emitter_lock() as again:
-            assert again
+        with one.sending.term(RIVAL) as first, other.sending.term(RIVAL) as second:
+            assert first is not None
+            assert second is None
+        with other.sending.term(RIVAL) as again:
+            assert again is not None
+            assert again.number == first.number + 1

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -16,9 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from phash_dagster.moderation.actions import Action, Claim, Event, State
 from phash_dagster.moderation.emit import emit_actions
 from phash_dagster.moderation.emit_options import EmitOptions, EmitSummary, Pacing
+from phash_dagster.moderation.labels import Label
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.ozone import EmitResult
 from phash_dagster.moderation.ozone_errors import OzoneRefusedError, OzoneUnavailableError
+from phash_dagster.moderation.rate_limit import RateLimit
 from phash_dagster.settings import Mode
 from tests.moderation.builders import (
     NOW,
@@ -48,6 +50,8 @@ class UnreliableOzone:
     clock: ManualClock
     fates: list[str] = field(default_factory=list)
     applied: dict[Claim, list[datetime]] = field(default_factory=dict)
+    service: str = "ozone"
+    rate_limit: RateLimit | None = None
     _known: set[tuple[Event, str, str]] = field(default_factory=set)
 
     def emit(self, action: Action) -> EmitResult:
@@ -66,6 +70,13 @@ class UnreliableOzone:
         if fate == "answer lost":
             raise OzoneUnavailableError("no answer (ReadTimeout)")
         return EmitResult(1, duplicate)
+
+    def find_event(self, action: Action) -> int | None:
+        known = (action.event, action.external_id, action.subject_did) in self._known
+        return 1 if known else None
+
+    def labels_on(self, subjects: Sequence[str]) -> list[Label]:
+        return []
 
     def _apply(self, action: Action) -> None:
         self._known.add((action.event, action.external_id, action.subject_did))
@@ -140,6 +151,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once all goes well again, nothing is left over and what counts as sent was applied."""
         self.ozone.fates = []
+        self.clock.advance(minutes=2)  # it may have been left alone for a minute
         assert self._emit().left_planned == 0
         sent = {row.claim for row in self.ledger.in_state(State.SENT)}
         assert sent <= self.ozone.applied.keys()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from phash_dagster.moderation.actions import Event
 from phash_dagster.moderation.ozone_errors import (
     ErrorAnswer,
     OzoneError,
@@ -10,9 +11,9 @@ from phash_dagster.moderation.ozone_errors import (
     OzoneRefusedError,
     OzoneUnavailableError,
     event_error,
+    is_already_so,
     is_duplicate,
     is_session_expired,
-    is_taken_down_already,
     login_error,
     refresh_error,
 )
@@ -124,9 +125,17 @@ def test_duplicates_are_known() -> None:
     assert not is_duplicate(ErrorAnswer(400, "InvalidRequest", "…"))
 
 
-def test_a_second_takedown_is_known() -> None:
-    answer = ErrorAnswer(400, "InvalidRequest", "Subject is already taken down")
-    assert is_taken_down_already(answer)
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (Event.TAKEDOWN, "Subject is already taken down"),
+        (Event.REVERSE_TAKEDOWN, "Subject is not taken down"),
+    ],
+)
+def test_a_second_takedown_or_reversal_is_known(event: Event, words: str) -> None:
+    answer = ErrorAnswer(400, "InvalidRequest", words)
+    assert is_already_so(event, answer)
+    assert not is_already_so(Event.LABEL, answer)
 
 
 def test_a_refused_login_names_the_variables_to_check() -> None:

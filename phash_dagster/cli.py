@@ -3,20 +3,18 @@
 Modules are imported where they are used, so that `--help` and `hash` answer at once.
 """
 
-import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from phash_dagster.commands import alerts, hashes, quarantine, rules
+from phash_dagster.commands import alerts, hashes, quarantine, rules, serve
 from phash_dagster.commands.doctor import doctor
 from phash_dagster.commands.import_legacy import import_legacy
 from phash_dagster.commands.maintenance import maintenance
-from phash_dagster.commands.shared import FAILED, settings_or_exit
+from phash_dagster.commands.shared import announcement, writable_settings_or_exit
 from phash_dagster.commands.similar import similar
-from phash_dagster.settings import Settings
 
 app = typer.Typer(
     help="Image-hash moderation for Bluesky and other AT Protocol networks.",
@@ -27,6 +25,7 @@ app = typer.Typer(
 app.add_typer(rules.app, name="rules")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(serve.app, name="serve")
 hashes.register(app)
 app.command()(similar)
 app.command()(import_legacy)
@@ -43,19 +42,6 @@ def main() -> None:
     app()
 
 
-def _settings() -> Settings:
-    settings = settings_or_exit()
-    folder = settings.data_dir
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        typer.echo(f"DATA_DIR: {folder} cannot be written ({error.strerror})", err=True)
-        raise typer.Exit(FAILED) from None
-    return settings
-
-
 @app.command()
 def dev(
     port: Annotated[int, typer.Option(help="Port of the web UI.")] = 3000,
@@ -66,36 +52,14 @@ def dev(
     """Run the Dagster UI and daemon: sensors on, shadow mode unless the settings say otherwise."""
     from phash_dagster.stack import StackError, run_dev
 
-    settings = _settings()
-    typer.echo(_what_will_happen(settings))
+    settings = writable_settings_or_exit()
+    typer.echo(announcement(settings))
     try:
         code = run_dev(settings, host=host, port=port)
     except StackError as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(code)
-
-
-def _what_will_happen(settings: Settings) -> str:
-    if settings.effective_mode == "live":
-        mode = f"LIVE: actions are sent to {settings.labeler_did} as {settings.automod_handle}."
-    elif settings.moderation_mode == "live":
-        missing = ", ".join(settings.missing_credentials)
-        mode = f"Shadow mode, since {missing} is not set: actions are recorded, nothing is sent."
-    else:
-        mode = "Shadow mode: actions are recorded, nothing is sent (MODERATION_MODE=live sends)."
-    return (
-        f"{mode}\nReading {settings.jetstream_url}; rules in {settings.rules_dir} "
-        f"({_rule_files(settings.rules_dir)}); data in {settings.data_dir}."
-    )
-
-
-def _rule_files(folder: Path) -> str:
-    if not folder.is_dir():
-        return "no such folder yet: nothing can match"
-    from phash_dagster.rules import rule_files
-
-    return f"{len(rule_files(folder))} files"
 
 
 @app.command()
@@ -109,7 +73,7 @@ def report(
     from phash_dagster.reports.render import write_report
     from phash_dagster.warehouse import ImagePosts, Warehouse
 
-    settings = _settings()
+    settings = writable_settings_or_exit()
     until = utc_now()
     found = collect(
         Warehouse(settings.warehouse_path),

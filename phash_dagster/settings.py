@@ -89,6 +89,13 @@ def _list_uri(value: str) -> str:
     return address.uri
 
 
+def _require_postgresql(value: str) -> str:
+    # SQLAlchemy 2.1 reads the bare scheme as psycopg 3, which is not what Dagster brings.
+    if value and not value.startswith("postgresql+psycopg2://"):
+        raise ValueError("must start with postgresql+psycopg2://")
+    return value
+
+
 def _require_ledger_scheme(value: str) -> str:
     if value and not value.startswith(("sqlite:///", "postgresql+psycopg2://")):
         raise ValueError("must start with postgresql+psycopg2:// or sqlite:///")
@@ -109,6 +116,7 @@ AlertFormat = Literal["auto", "slack", "discord", "json"]
 WebhookUrl = Annotated[SecretStr, AfterValidator(_require_webhook)]
 Handle = Annotated[str, BeforeValidator(_without_at)]
 Did = Annotated[str, AfterValidator(_require_did)]
+PostgresUrl = Annotated[str, AfterValidator(_require_postgresql)]
 LedgerUrl = Annotated[str, AfterValidator(_require_ledger_scheme)]
 HttpUrl = Annotated[str, BeforeValidator(_bare_host_means_https), _require_scheme("https", "http")]
 WebSocketUrl = Annotated[str, _require_scheme("wss", "ws")]
@@ -367,6 +375,11 @@ class Settings(BaseSettings):
         description="SQLAlchemy URL of the action ledger; empty: SQLite in DATA_DIR. "
         "For PostgreSQL write postgresql+psycopg2://",
     )
+    dagster_storage_url: PostgresUrl = Field(
+        "",
+        description="URL of Dagster's storage in PostgreSQL, postgresql+psycopg2://…; "
+        "empty: SQLite in DATA_DIR.",
+    )
 
     retention_days: int = Field(
         0,
@@ -495,7 +508,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     return _Isolated.model_validate(names)
 
 
-_SECRET = frozenset({"AUTOMOD_PASSWORD", "LEDGER_URL", "ALERT_WEBHOOK_URL"})
+_SECRET = frozenset({"AUTOMOD_PASSWORD", "LEDGER_URL", "ALERT_WEBHOOK_URL", "DAGSTER_STORAGE_URL"})
 """Variables whose values never appear in a message."""
 
 

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from phash_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 _PACKAGE = Path(__file__).parent
 _STOP_SECONDS = 20.0
@@ -28,13 +30,23 @@ event_log_storage:
     base_dir: {folder}
 """
 
+CODE_SOCKET = "PHASH_CODE_SOCKET"
+"""The variable by which `services.yaml` finds the code server."""
+
+_POSTGRESQL = """
+storage:
+  postgres:
+    postgres_url:
+      env: DAGSTER_STORAGE_URL
+"""
+
 
 class StackError(RuntimeError):
     """The processes cannot be started; the text says why and what to do."""
 
 
 def shipped_file(name: str) -> Path:
-    """`dagster.yaml` or `workspace.yaml`: inside the package when installed, else beside it."""
+    """`dagster.yaml` and its like: inside the package when installed, else beside it."""
     installed = _PACKAGE / name
     return installed if installed.exists() else _PACKAGE.parent / name
 
@@ -50,17 +62,14 @@ def prepare_home(settings: Settings, environment: Mapping[str, str]) -> dict[str
 
     `DAGSTER_HOME` is used if it is set, and its own `dagster.yaml` if it has one. Otherwise the
     home is under `DATA_DIR`, with the shipped `dagster.yaml`, renewed at each start. That one also
-    names our storage of events, for which it must name the folder.
+    names our storage of events, for which it must name the folder, or that in PostgreSQL.
     """
-    own, home = environment.get("DAGSTER_HOME"), home_of(settings, environment)
+    home = home_of(settings, environment)
     home.mkdir(parents=True, exist_ok=True)
-    instance_settings = home / "dagster.yaml"
-    if not own:
-        shipped = shipped_file("dagster.yaml").read_text(encoding="utf-8")
-        event_log = _EVENT_LOG.format(folder=json.dumps(str(home / "history" / "runs")))
-        instance_settings.write_text(shipped + event_log, encoding="utf-8")
-    elif not instance_settings.exists():
-        shutil.copyfile(shipped_file("dagster.yaml"), instance_settings)
+    instance_file, ours = home / "dagster.yaml", home == settings.data_dir / "dagster"
+    if ours or not instance_file.exists():
+        postgresql = bool(settings.dagster_storage_url)
+        _replace(instance_file, instance_settings(home if ours else None, postgresql=postgresql))
     return {
         **environment,
         **_bytecode_cache(home, environment),
@@ -68,11 +77,42 @@ def prepare_home(settings: Settings, environment: Mapping[str, str]) -> dict[str
         "DAGSTER_DISABLE_TELEMETRY": "1",
         # A run over a week of hours stores its events in a few transactions instead of hundreds.
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
+        "DAGSTER_STORAGE_URL": settings.dagster_storage_url,
+        CODE_SOCKET: str(code_socket(settings)),
         "DATA_DIR": str(settings.data_dir),
         "RULES_DIR": str(settings.rules_dir),
         # Dagster's remarks on its own interfaces, of no use to who runs the pipeline.
         "PYTHONWARNINGS": "ignore:Function `dev_command`,ignore:Parameter `backfill_policy`",
     }
+
+
+def instance_settings(home: Path | None, *, postgresql: bool) -> str:
+    """The text of the shipped `dagster.yaml`, with its storage.
+
+    Args:
+        home: The folder of a storage in SQLite that takes events in batches; None: Dagster's own.
+        postgresql: Whether the storage is in PostgreSQL instead.
+    """
+    shipped = shipped_file("dagster.yaml").read_text("utf-8")
+    if postgresql:
+        return shipped + _POSTGRESQL
+    if home is None:
+        return shipped
+    return shipped + _EVENT_LOG.format(folder=json.dumps(str(home / "history" / "runs")))
+
+
+def code_socket(settings: Settings) -> Path:
+    """Where the code server listens: only who may write to `DATA_DIR` can reach it."""
+    return settings.data_dir / "code.sock"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file that other processes may be reading."""
+    if path.exists() and path.read_text("utf-8") == text:
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
 
 
 def _bytecode_cache(home: Path, environment: Mapping[str, str]) -> dict[str, str]:
@@ -119,12 +159,29 @@ def recover(environment: Mapping[str, str]) -> list[str]:
     Call it only while holding `exclusive`. Creating the storage first, in one process, also keeps
     two starting processes from doing it at the same time, which SQLite does not survive.
     """
-    from dagster import DagsterInstance
-
     from phash_dagster.defs.recovery import fail_interrupted_runs
 
-    with DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+    with dagster_instance(environment) as instance:
         return fail_interrupted_runs(instance)
+
+
+@contextmanager
+def dagster_instance(environment: Mapping[str, str]) -> Iterator["DagsterInstance"]:
+    """Dagster's storage, as processes with this environment see it.
+
+    What `dagster.yaml` takes from the environment may come from a file `.env`, which only the
+    settings read. So it is put into this process's own environment for as long as the block lasts.
+    """
+    from dagster import DagsterInstance
+
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        with DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+            yield instance
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def dagster_command(program: str, *arguments: str) -> list[str]:

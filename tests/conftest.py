@@ -1,10 +1,15 @@
 """Fixtures that every test may use."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import stamina
 from hypothesis import settings
+
+from tests.testnet.errors import TestnetError
+from tests.testnet.postgres import Postgres, throwaway_postgres
 
 # Machines are slow at times and failures must be reproducible: no deadlines, no random seeds.
 settings.register_profile("project", deadline=None, derandomize=True)
@@ -25,3 +30,17 @@ def shared_dir() -> Path:
 def quiet_retries() -> None:
     """Retries are tested by what they do; their log lines are noise."""
     stamina.instrumentation.set_on_retry_hooks([])
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of our own; tests that need it are skipped where it is not installed."""
+    try:
+        cluster = throwaway_postgres()
+        server = cluster.__enter__()
+    except TestnetError as error:
+        if os.environ.get("TESTNET") == "1":
+            raise
+        pytest.skip(str(error))
+    yield server
+    cluster.__exit__(None, None, None)

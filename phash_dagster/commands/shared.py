@@ -1,9 +1,11 @@
 """What the commands share: settings, times, errors, a progress line."""
 
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -27,6 +29,43 @@ def settings_or_exit() -> Settings:
     except SettingsError as error:
         typer.echo(f"{error}\nSee docs/configuration.md for what each variable means.", err=True)
         raise typer.Exit(FAILED) from None
+
+
+def writable_settings_or_exit() -> Settings:
+    """The settings, of a `DATA_DIR` that can be written to; else the command ends."""
+    settings = settings_or_exit()
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        typer.echo(f"DATA_DIR: {folder} cannot be written ({error.strerror})", err=True)
+        raise typer.Exit(FAILED) from None
+    return settings
+
+
+def announcement(settings: Settings) -> str:
+    """What a pipeline with these settings will do: whether it sends, what it reads, where it is."""
+    if settings.effective_mode == "live":
+        mode = f"LIVE: actions are sent to {settings.labeler_did} as {settings.automod_handle}."
+    elif settings.moderation_mode == "live":
+        missing = ", ".join(settings.missing_credentials)
+        mode = f"Shadow mode, since {missing} is not set: actions are recorded, nothing is sent."
+    else:
+        mode = "Shadow mode: actions are recorded, nothing is sent (MODERATION_MODE=live sends)."
+    return (
+        f"{mode}\nReading {settings.jetstream_url}; rules in {settings.rules_dir} "
+        f"({_rule_files(settings.rules_dir)}); data in {settings.data_dir}."
+    )
+
+
+def _rule_files(folder: Path) -> str:
+    if not folder.is_dir():
+        return "no such folder yet: nothing can match"
+    from phash_dagster.rules import rule_files
+
+    return f"{len(rule_files(folder))} files"
 
 
 def moment(text: str, now: datetime) -> datetime:

@@ -22,5 +22,8 @@ def fail_interrupted_runs(instance: dg.DagsterInstance) -> list[str]:
     runs = instance.get_runs(dg.RunsFilter(statuses=_LAUNCHED))
     for run in runs:
         instance.report_run_failed(run, "The pipeline was stopped while this run was in progress.")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    storage = instance.event_log_storage
+    # Slots of runs that are not known, too: Dagster would never free them.
+    for run_id in storage.get_concurrency_run_ids():
+        storage.free_concurrency_slots_for_run(run_id)
     return [run.run_id for run in runs]

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import Popen
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterRunStatus, RunsFilter
 
 from phash_dagster.moderation.actions import Action, State
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.rules import RuleSet, current_version
 from phash_dagster.settings import Settings, settings_from
-from phash_dagster.stack import prepare_home, running_daemon
+from phash_dagster.stack import dagster_instance, prepare_home, running_daemon
 from phash_dagster.warehouse import ImagePosts, Warehouse
 
 _UNFINISHED = (
@@ -89,7 +89,7 @@ class LocalPipeline:
 
     def has_cursor(self) -> bool:
         """Whether the Jetstream sensor has stored where it starts."""
-        with DagsterInstance.from_config(self.environment["DAGSTER_HOME"]) as instance:
+        with dagster_instance(self.environment) as instance:
             states = instance.all_instigator_state()
             return any(
                 state.instigator_name == "jetstream_sensor"
@@ -99,7 +99,7 @@ class LocalPipeline:
 
     def is_idle(self) -> bool:
         """Whether no run is queued or in progress."""
-        with DagsterInstance.from_config(self.environment["DAGSTER_HOME"]) as instance:
+        with dagster_instance(self.environment) as instance:
             return instance.get_runs_count(RunsFilter(statuses=list(_UNFINISHED))) == 0
 
     def is_settled(self) -> bool:

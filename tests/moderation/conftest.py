@@ -1,7 +1,6 @@
 """The databases that the ledger runs on."""
 
 import itertools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,24 +9,9 @@ import pytest
 from phash_dagster.moderation.ledger import Ledger
 from tests.moderation.bench import Bench, a_rule
 from tests.moderation.builders import ManualClock
-from tests.testnet.errors import TestnetError
-from tests.testnet.postgres import Postgres, throwaway_postgres
+from tests.testnet.postgres import Postgres
 
 _names = (f"ledger_{number}" for number in itertools.count())
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL of our own; tests that need it are skipped where it is not installed."""
-    try:
-        cluster = throwaway_postgres()
-        server = cluster.__enter__()
-    except TestnetError as error:
-        if os.environ.get("TESTNET") == "1":
-            raise
-        pytest.skip(str(error))
-    yield server
-    cluster.__exit__(None, None, None)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])

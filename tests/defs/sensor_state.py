@@ -1,9 +1,10 @@
-"""Dagster on SQLite, and a cursor where Dagster would store it."""
+"""Dagster on SQLite or PostgreSQL, and a cursor where Dagster would store it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.remote_origin import (
     InProcessCodeLocationOrigin,
     RemoteInstigatorOrigin,
@@ -32,6 +33,20 @@ def sqlite_instance(folder: Path) -> dg.DagsterInstance:
     """An instance with everything that Dagster keeps on one machine."""
     folder.mkdir()
     return dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}})
+
+
+def postgresql_instance(folder: Path, url: str) -> dg.DagsterInstance:
+    """An instance with the storage of deploy/dagster.yaml."""
+    folder.mkdir()
+    return dg.DagsterInstance.from_ref(
+        InstanceRef.from_dir(
+            str(folder),
+            overrides={
+                "telemetry": {"enabled": False},
+                "storage": {"postgres": {"postgres_url": url}},
+            },
+        )
+    )
 
 
 def store_cursor(instance: dg.DagsterInstance, cursor: Cursor) -> None:

@@ -1,5 +1,6 @@
 """What is left of an hour that is over: one file, its assets' state, and none of its runs."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 
 from phash_dagster.defs import compact_hours as module
@@ -20,12 +22,14 @@ from phash_dagster.jetstream import Cursor
 from phash_dagster.settings import Settings, settings_from
 from phash_dagster.warehouse import ImagePosts
 from phash_dagster.warehouse.compaction import COMPACTED, compact_files
-from tests.defs.sensor_state import sqlite_instance, store_cursor
+from tests.defs.sensor_state import postgresql_instance, sqlite_instance, store_cursor
 from tests.ingest.records import record
+from tests.testnet.postgres import Postgres
 from tests.warehouse.test_image_posts import HOUR, NOW, image, later
 
 pytestmark = pytest.mark.slow
 
+_names = (f"retention_{number}" for number in itertools.count())
 LATER = NOW + timedelta(hours=4)
 HASHES = dg.AssetKey("image_hashes")
 
@@ -103,16 +107,31 @@ class Stack:
         return Path(self.instance.root_directory)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest) -> str:
+    """What Dagster keeps its runs and events in."""
+    return str(request.param)
+
+
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def stack(storage: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     settings = settings_from({"DATA_DIR": str(tmp_path / "data")})
-    with sqlite_instance(tmp_path / "dagster") as instance:
+    with open_instance(storage, request, tmp_path / "dagster") as instance:
         yield Stack(
             instance,
             settings,
             ImagePosts(settings.image_posts_dir),
             IngestRecords(settings.data_dir / "ingest_batches"),
         )
+
+
+def open_instance(storage: str, request: pytest.FixtureRequest, folder: Path) -> dg.DagsterInstance:
+    if storage == "sqlite":
+        return sqlite_instance(folder)
+    server: Postgres = request.getfixturevalue("postgres")
+    name = next(_names)
+    server.create_database(name)
+    return postgresql_instance(folder, server.url(name, scheme="postgresql+psycopg2"))
 
 
 def write_files(stack: Stack) -> None:
@@ -192,6 +211,30 @@ def test_nothing_of_a_deleted_run_is_left_on_disk(stack: Stack) -> None:
     assert [path for path in stack.home.rglob("*") if run_id in str(path)]
     stack.compact()
     assert not [path for path in stack.home.rglob("*") if run_id in str(path)]
+
+
+def rows_that_name(instance: dg.DagsterInstance, run_id: str) -> dict[str, int]:
+    """How many rows of each table of Dagster's storage hold this text anywhere."""
+    storage = instance.event_log_storage
+    found = {}
+    with storage.index_connection() as connection:  # type: ignore[attr-defined]
+        for table in sa.inspect(connection).get_table_names():
+            whole_row = f"SELECT count(*) FROM {table} AS t WHERE t::text LIKE :pattern"
+            rows = connection.execute(sa.text(whole_row), {"pattern": f"%{run_id}%"}).scalar()
+            found[table] = int(rows or 0)
+    return {table: rows for table, rows in found.items() if rows}
+
+
+@pytest.mark.parametrize("storage", ["postgresql"])
+def test_nothing_of_a_deleted_run_is_left_in_postgresql(stack: Stack) -> None:
+    gone = stack.run_hour(1)
+    # Of the last one the state of the assets and checks stays, which names it.
+    stack.run_hour(2)
+    kept = stack.run_hour(3, "2026-11-23-23:00")
+    assert {"runs", "event_logs"} <= rows_that_name(stack.instance, gone).keys()
+    stack.compact()
+    assert rows_that_name(stack.instance, gone) == {}
+    assert {"runs", "event_logs"} <= rows_that_name(stack.instance, kept).keys()
 
 
 def check_evaluations(instance: dg.DagsterInstance) -> int:
@@ -317,6 +360,7 @@ def test_a_run_deletes_a_bounded_number_and_the_next_goes_on(
     assert stack.run_ids() == []
 
 
+@pytest.mark.parametrize("storage", ["sqlite"])
 def test_a_database_left_by_a_killed_deletion_is_found(stack: Stack) -> None:
     kept, gone = stack.run_hour(1), stack.run_hour(2)
     stack.instance.run_storage.delete_run(gone)

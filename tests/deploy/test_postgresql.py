@@ -30,7 +30,7 @@ from tests.pipeline.conftest import (
 )
 from tests.testnet.postgres import Postgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 _names = (f"pipeline_{number}" for number in itertools.count())
 SLOW = Failure(status=200, delay=1.5)
@@ -100,7 +100,7 @@ def test_the_pipeline_on_postgresql_does_what_was_published_with_several_runs_at
         pipeline.wait_until(
             lambda: len(pipeline.outcomes()) >= len(expected) and pipeline.is_settled(),
             "every image processed",
-            seconds=120,
+            seconds=240,
         )
         checks = check_live(scenario, pipeline, sandbox)
         write_rules(pipeline, "late.json", rules_of([scenario.late_rule]))
@@ -110,7 +110,7 @@ def test_the_pipeline_on_postgresql_does_what_was_published_with_several_runs_at
                 and pipeline.is_settled()
             ),
             "the backfill",
-            seconds=120,
+            seconds=240,
         )
         checks += check_late_rule(scenario, pipeline, sandbox)
     assert_holds(checks)
@@ -141,7 +141,7 @@ def test_a_killed_code_server_is_started_again_and_its_runs_are_repeated(
         posts += [publisher.post(f"b{number}.test", bad) for number in range(4)]
         code.start()
         code.wait_until_ready(*code_check(pipeline.environment))
-        pipeline.wait_until(lambda: has_settled(pipeline, publisher), "the rest", seconds=120)
+        pipeline.wait_until(lambda: has_settled(pipeline, publisher), "the rest", seconds=240)
 
     assert written_rows(pipeline) == publisher.rows
     assert sent_events(sandbox) == {(post.uri, "label", "bad"): 1 for post in posts}

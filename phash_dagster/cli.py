@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from phash_dagster.commands import alerts, hashes, quarantine, rules, serve
+from phash_dagster.commands import alerts, backup, hashes, quarantine, rules, serve
 from phash_dagster.commands.doctor import doctor
 from phash_dagster.commands.import_legacy import import_legacy
 from phash_dagster.commands.maintenance import maintenance
@@ -27,6 +27,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(serve.app, name="serve")
 hashes.register(app)
+backup.register(app)
 app.command()(similar)
 app.command()(import_legacy)
 app.command()(maintenance)

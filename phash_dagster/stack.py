@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 
+from phash_dagster.backup import RESTORING
 from phash_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def exclusive(settings: Settings) -> Iterator[IO[str]]:
     starter was killed still counts as running.
 
     Raises:
-        StackError: Another stack is running on this `DATA_DIR`.
+        StackError: Another stack is running on this `DATA_DIR`, or it holds half a restore.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with (settings.data_dir / ".running").open("a+") as file:
@@ -147,6 +148,11 @@ def exclusive(settings: Settings) -> Iterator[IO[str]]:
                 f"{file.read().strip() or 'unknown'}). Stop it first: two at once would take each "
                 "other's runs for crashed ones."
             ) from None
+        if (settings.data_dir / RESTORING).exists():
+            raise StackError(
+                f"a restore into {settings.data_dir} was interrupted. Empty the folder, and any "
+                "PostgreSQL database that it was to fill, and restore again"
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -7,6 +7,7 @@ from typing import Final
 
 from phash_dagster.clock import Clock, utc_now
 from phash_dagster.moderation.actions import State
+from phash_dagster.moderation.after_restore import settle_after_restore
 from phash_dagster.moderation.delivery import TAKEN_SECONDS
 from phash_dagster.moderation.emission import Emission
 from phash_dagster.moderation.emit_options import (
@@ -18,6 +19,7 @@ from phash_dagster.moderation.emit_options import (
 )
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.ozone import OzoneClient
+from phash_dagster.moderation.ozone_errors import OzoneUnavailableError
 from phash_dagster.moderation.pds_client import CONNECT_SECONDS, READ_SECONDS
 from phash_dagster.moderation.pds_session import OzoneAccount
 from phash_dagster.moderation.sender import EventSender
@@ -114,6 +116,13 @@ def emit_planned(
     )
     account = OzoneAccount.from_settings(settings)
     with OzoneClient(account, clock=clock, keep_session_in=settings.session_path) as ozone:
+        try:
+            settle_after_restore(
+                ledger, ozone, settings.data_dir, now=clock(), ttl_days=settings.claim_ttl_days
+            )
+        except OzoneUnavailableError as error:
+            reason = f"Ozone does not say what it got since the ledger's backup: {error}"
+            return EmitSummary(left_planned=waiting, stopped=reason)
         return emit_actions(
             ledger, ozone, options, pacing=Pacing(clock=clock), look_again=look_again
         )

@@ -104,6 +104,16 @@ class Warehouse:
             unknown=tuple(sorted(applied - known.keys())),
         )
 
+    @contextmanager
+    def standing_still(self) -> Iterator[Connection]:
+        """A connection that reads the file as it is, of whatever release; nobody writes meanwhile.
+
+        Raises:
+            WarehouseBusyError: The file stayed locked by another process.
+        """
+        with self._open(read_only=True) as connection:
+            yield connection
+
     def _is_current(self) -> bool:
         if not self.path.exists():
             return False

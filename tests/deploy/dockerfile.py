@@ -74,10 +74,12 @@ class Workshop:
         build = Path(self.inside("/build"))
         build.mkdir(parents=True, exist_ok=True)
         path = f"{Path(self.python).parent}:{os.environ['PATH']}"
+        # How this machine reaches package registries is its own matter, and so is its cache.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("VIRTUAL", "PYTHON"))}
         done = subprocess.run(
             command,
             cwd=build,
-            env={"HOME": str(self.root), "PATH": path, **self.environment},
+            env={**inherited, "PATH": path, **self.environment, "UV_NO_CACHE": "0"},
             capture_output=True,
             text=True,
             check=False,

@@ -180,9 +180,8 @@ def _revision(instance: dg.DagsterInstance) -> str:
 
 def _unsuccessful(runs: Path) -> list[str]:
     engine = sa.create_engine(f"sqlite:///{runs}", poolclass=sa.NullPool)
-    failed = sa.select(RunsTable.c.run_id).where(
-        RunsTable.c.status != dg.DagsterRunStatus.SUCCESS.value
-    )
+    success = dg.DagsterRunStatus.SUCCESS.value
+    others = sa.select(RunsTable.c.run_id).where(RunsTable.c.status != success)
     with engine.connect() as connection:
         return list(connection.scalars(others))
 

@@ -97,5 +97,5 @@ def _answers(workshop: Workshop, environment: dict[str, str]) -> None:
                 time.sleep(0.5)
         finally:
             server.terminate()
-            server.wait(60)
+            server.wait(100)
     assert "Shadow mode" in log.read_text()

@@ -164,10 +164,12 @@ def restore_postgres_storage(instance: dg.DagsterInstance, folder: Path) -> None
     with _postgres(instance) as connection, connection.begin():
         here = _tables(connection)
         for name, columns in tables.items():
-            table = here.get(name)
-            if table is None or not set(columns) <= set(table.columns.keys()):
+            if name not in here or not set(columns) <= set(here[name].columns.keys()):
                 raise BackupError(f"this Dagster does not know the table {name} as it was")
+        for table in reversed(here.values()):
             connection.execute(sa.delete(table))
+        for name in filter(tables.__contains__, here):
+            table, columns = here[name], tables[name]
             with (folder / f"{name}.copy").open("rb") as file:
                 _copy(connection, f"{_listed(name, columns)} FROM STDIN", file)
             _go_on_counting(connection, table)
@@ -197,11 +199,12 @@ def _postgres(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
 
 
 def _tables(connection: sa.Connection) -> dict[str, sa.Table]:
-    """Dagster's tables as they are in the database, which others may share."""
+    """Dagster's tables as they are in the database, which others may share; a table comes after
+    those that it refers to."""
     names = {name for metadata in _METADATA for name in metadata.tables} | {"alembic_version"}
     found = sa.MetaData()
     found.reflect(connection, only=lambda name, _: name in names)
-    return dict(found.tables)
+    return {table.name: table for table in found.sorted_tables}
 
 
 def _listed(table: str, columns: Sequence[str]) -> str:

@@ -1,0 +1,55 @@
+"""Pipelines to back up, and empty places to restore to."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.backup.pipelines import Stores
+from tests.testnet.postgres import Postgres
+
+_names = (f"backup_{number}" for number in itertools.count())
+
+Databases = Callable[[], str]
+
+
+@pytest.fixture
+def new_database(request: pytest.FixtureRequest) -> Databases:
+    """Makes empty databases in PostgreSQL."""
+
+    def make() -> str:
+        server: Postgres = request.getfixturevalue("postgres")
+        name = next(_names)
+        server.create_database(name)
+        return server.url(name, scheme="postgresql+psycopg2")
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest) -> str:
+    """What Dagster and the ledger are in."""
+    return str(request.param)
+
+
+@pytest.fixture
+def new_stores(storage: str, new_database: Databases, tmp_path: Path) -> Callable[[str], Stores]:
+    """Makes places for pipelines, with nothing in them."""
+
+    def make(name: str) -> Stores:
+        variables = {}
+        if storage == "postgresql":
+            url = new_database()
+            variables = {"DAGSTER_STORAGE_URL": url, "LEDGER_URL": url}
+        return Stores(tmp_path / name, variables)
+
+    return make
+
+
+@pytest.fixture
+def stores(new_stores: Callable[[str], Stores]) -> Stores:
+    """A pipeline with something in every store."""
+    found = new_stores("one")
+    found.fill()
+    return found

@@ -1,11 +1,12 @@
 """Pipelines to back up, and empty places to restore to."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from phash_dagster.sandbox import Sandbox
 from tests.backup.pipelines import Stores
 from tests.testnet.postgres import Postgres
 
@@ -25,6 +26,12 @@ def new_database(request: pytest.FixtureRequest) -> Databases:
         return server.url(name, scheme="postgresql+psycopg2")
 
     return make
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as network:
+        yield network
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -65,6 +65,8 @@ def _walk(
 
 
 def _listing(folder: Path, wanted: Callable[[Path], bool]) -> FolderListing:
+    if not folder.exists():
+        return FolderListing(folder, ())  # removed meanwhile, for its age
     files = (path for path in folder.iterdir() if path.is_file() and wanted(path))
     # By name: the compacted file of an hour after those that it is made of.
     return FolderListing(folder, tuple(sorted(files)))

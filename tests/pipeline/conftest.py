@@ -121,5 +121,5 @@ def pipeline(sandbox: Sandbox, tmp_path: Path) -> LocalPipeline:
 
 def wait_until_ready(pipeline: LocalPipeline) -> None:
     """Wait until the sensor knows where it starts and the rules are in force."""
-    pipeline.wait_until(pipeline.has_cursor, "the sensor's first tick", seconds=60)
-    pipeline.wait_until(lambda: pipeline.rules_in_force() is not None, "rules", seconds=60)
+    pipeline.wait_until(pipeline.has_cursor, "the sensor's first tick", seconds=180)
+    pipeline.wait_until(lambda: pipeline.rules_in_force() is not None, "rules", seconds=180)

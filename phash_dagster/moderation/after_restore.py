@@ -17,8 +17,10 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from phash_dagster.moderation.actions import Action, Event, State, external_id
-from phash_dagster.moderation.events import event_type
+from phash_dagster.moderation.events import TOOL, event_type
 from phash_dagster.moderation.ledger import Ledger
+from phash_dagster.moderation.ozone import EventPage
+from phash_dagster.moderation.pds_client import QueryParameters
 
 NOTE: Final = "restored.json"
 """The file in `DATA_DIR` that says that the ledger was restored."""
@@ -54,11 +56,11 @@ class RestoreNote(msgspec.Struct, frozen=True):
     """What Ozone got since; None until it was asked."""
 
 
-class SentEvents(Protocol):
+class EventPages(Protocol):
     """What is needed of `OzoneClient`."""
 
-    def sent_since(self, moment: datetime) -> Iterator[Mapping[str, Any]]:
-        """Every event that this tool sent since then, as Ozone shows it."""
+    def event_page(self, parameters: QueryParameters) -> EventPage:
+        """One page of `queryEvents`."""
 
 
 def note_restore(data_dir: Path, *, made_at: datetime, now: datetime) -> None:
@@ -73,7 +75,7 @@ def note_restore(data_dir: Path, *, made_at: datetime, now: datetime) -> None:
 
 
 def settle_after_restore(
-    ledger: Ledger, ozone: SentEvents, data_dir: Path, *, now: datetime, ttl_days: int
+    ledger: Ledger, ozone: EventPages, data_dir: Path, *, now: datetime, ttl_days: int
 ) -> int:
     """Settle what waits to be sent and Ozone got after the backup; return how many rows.
 
@@ -156,10 +158,23 @@ def _identifiers(
     )
 
 
-def _ask(ozone: SentEvents, made_at: datetime) -> Iterator[KnownEvent]:
-    for shown in ozone.sent_since(made_at - _MARGIN):
-        with suppress(KeyError, TypeError, ValueError):
-            yield _known(shown)
+def _ask(ozone: EventPages, made_at: datetime) -> Iterator[KnownEvent]:
+    """Every event of this tool that Ozone got since the backup, oldest first."""
+    since = (made_at - _MARGIN).astimezone(UTC).isoformat(timespec="milliseconds")
+    parameters: dict[str, str | int | list[str]] = {
+        "createdAfter": since,
+        "modTool": [TOOL],
+        "sortDirection": "asc",
+        "limit": 100,
+    }
+    while True:
+        page = ozone.event_page(parameters)
+        for shown in page.events:
+            with suppress(KeyError, TypeError, ValueError):
+                yield _known(shown)
+        if not page.events or page.cursor is None:
+            return
+        parameters = {**parameters, "cursor": page.cursor}
 
 
 def _known(shown: Mapping[str, Any]) -> KnownEvent:

@@ -1,6 +1,5 @@
 """A ledger from a backup: what Ozone got since is not sent again."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,9 @@ from phash_dagster.moderation.actions import Action, Event, State
 from phash_dagster.moderation.after_restore import NOTE, note_restore, settle_after_restore
 from phash_dagster.moderation.events import event_body
 from phash_dagster.moderation.ledger import Ledger
+from phash_dagster.moderation.ozone import EventPage
 from phash_dagster.moderation.ozone_errors import OzoneUnavailableError
+from phash_dagster.moderation.pds_client import QueryParameters
 from tests.moderation.builders import TTL, TTL_DAYS, ManualClock, action_on_account, action_on_post
 
 BACKUP = datetime(2026, 11, 25, 20, 0, tzinfo=UTC)
@@ -34,11 +35,16 @@ class AskedOzone:
         shown = {**body, "id": 100 + len(self.events), "createdAt": at.isoformat()}
         self.events.append({**shown, **changes})
 
-    def sent_since(self, moment: datetime) -> Iterator[dict[str, Any]]:
-        self.asked.append(moment)
+    def event_page(self, parameters: QueryParameters) -> EventPage:
+        """Pages of two events."""
         if self.is_down:
             raise OzoneUnavailableError("down")
-        yield from self.events
+        start = int(str(parameters.get("cursor", 0)))
+        if not start:
+            self.asked.append(datetime.fromisoformat(str(parameters["createdAfter"])))
+        assert parameters["modTool"] == ["phash-dagster"]
+        page = self.events[start : start + 2]
+        return EventPage(page, str(start + 2) if page else None)
 
 
 class Restored:
@@ -135,6 +141,13 @@ def test_ozone_is_asked_once_for_what_came_after_the_backup(restored: Restored) 
     assert restored.settle() == 1
     [asked] = restored.ozone.asked
     assert timedelta(0) < BACKUP - asked <= timedelta(hours=1)
+
+
+def test_every_page_of_what_ozone_got_is_read(restored: Restored) -> None:
+    for number in range(5):
+        restored.ozone.got(action_on_post(f"3k{number}", planned_at=SENT))
+        restored.plan(action_on_post(f"3k{number}", planned_at=RESTORED))
+    assert restored.settle() == 5
 
 
 def test_while_ozone_does_not_answer_nothing_may_be_sent(restored: Restored) -> None:

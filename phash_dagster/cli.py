@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from phash_dagster.commands import alerts, backup, hashes, quarantine, rules, serve
+from phash_dagster.commands.actions import app as actions_app
 from phash_dagster.commands.doctor import doctor
 from phash_dagster.commands.import_legacy import import_legacy
 from phash_dagster.commands.maintenance import maintenance
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(rules.app, name="rules")
+app.add_typer(actions_app, name="actions")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(serve.app, name="serve")

@@ -28,8 +28,10 @@ from phash_dagster.defs.match_report import daily_report, match_report
 from phash_dagster.defs.moderation_actions import moderation_actions
 from phash_dagster.defs.preview import preview_rules
 from phash_dagster.defs.resources import resources
+from phash_dagster.defs.review_actions import review_jobs
 from phash_dagster.defs.rule_matches import rematch_sensor, rule_matches
 from phash_dagster.defs.rules import daily_rules, rules, rules_sensor
+from phash_dagster.defs.undo_actions import undo_actions
 from phash_dagster.settings import load_settings
 
 
@@ -62,6 +64,8 @@ def definitions() -> dg.Definitions:
             check_hashes,
             preview_rules,
             lift_quarantine,
+            *review_jobs,
+            undo_actions,
         ],
         sensors=[
             jetstream_sensor,

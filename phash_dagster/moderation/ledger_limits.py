@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from phash_dagster.clock import Clock
-from phash_dagster.moderation.actions import Action, Event, State
+from phash_dagster.moderation.actions import Action, Event, Review, State
 from phash_dagster.moderation.budgets import (
     COUNTED,
     Budgeted,
@@ -297,7 +297,8 @@ def _counts() -> ColumnElement[bool]:
         _T.mode == "live",
         _T.event.in_([event.value for event in COUNTED]),
         _T.state.in_([State.PLANNED.value, State.SENDING.value, State.SENT.value]),
-        _T.review.is_(None),
+        # What was sent and undone counts: a rule does not get to do it all once more.
+        _T.review.is_distinct_from(Review.RELEASED.value),
     )
 
 

@@ -13,7 +13,13 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from phash_dagster.moderation.actions import Action, State
 from phash_dagster.moderation.ledger_database import LedgerError, chunks
-from phash_dagster.moderation.ledger_schema import moderation_actions, to_action
+from phash_dagster.moderation.ledger_schema import (
+    backfill_batches,
+    metadata,
+    moderation_actions,
+    quarantined_hashes,
+    to_action,
+)
 from phash_dagster.moderation.row_filter import RowFilter
 
 _T = moderation_actions.c
@@ -32,6 +38,67 @@ class RowCount:
     rows: int
     accounts: int
     """How many accounts they concern."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Some actions, and how many there are."""
+
+    actions: tuple[Action, ...] = ()
+    """Those planned last first; no more than were asked for."""
+    counts: tuple[RowCount, ...] = ()
+    """All of them, counted."""
+    held_as_a_whole: tuple[str, ...] = ()
+    """Held backfills and quarantined hashes, in words."""
+
+    @property
+    def total(self) -> int:
+        """How many actions there are."""
+        return sum(each.rows for each in self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One action, and the rows that undo it."""
+
+    action: Action
+    undone_by: tuple[Action, ...] = ()
+
+
+def list_actions(url: str, which: RowFilter, limit: int) -> Listing:
+    """The actions that are meant, and figures about all of them.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+
+    def look(connection: Connection) -> Listing:
+        return Listing(
+            tuple(rows_in(connection, which, limit)),
+            tuple(counts_in(connection, which)),
+            tuple(_held_as_a_whole(connection)),
+        )
+
+    return read_ledger(url, look, nothing=Listing())
+
+
+def show_actions(url: str, which: RowFilter, limit: int) -> tuple[Shown, ...]:
+    """The actions that are meant, those planned last first, with what undoes them.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+
+    def look(connection: Connection) -> tuple[Shown, ...]:
+        rows = rows_in(connection, which, limit)
+        undos = _undos_of(connection, [row.action_id for row in rows])
+        return tuple(
+            Shown(row, tuple(undo for undo in undos if undo.undoes == row.action_id))
+            for row in rows
+        )
+
+    nothing: tuple[Shown, ...] = ()
+    return read_ledger(url, look, nothing=nothing)
 
 
 def read_ledger(url: str, look: Callable[[Connection], _Found], *, nothing: _Found) -> _Found:
@@ -85,7 +152,7 @@ def counts_in(connection: Connection, which: RowFilter) -> list[RowCount]:
     ]
 
 
-def undos_of(connection: Connection, action_ids: list[int]) -> list[Action]:
+def _undos_of(connection: Connection, action_ids: list[int]) -> list[Action]:
     """The rows that take these actions back."""
     return [
         to_action(row)
@@ -96,20 +163,37 @@ def undos_of(connection: Connection, action_ids: list[int]) -> list[Action]:
     ]
 
 
+def _held_as_a_whole(connection: Connection) -> list[str]:
+    """The backfills that are held and the hashes that are quarantined, in words."""
+    backfills = select(backfill_batches).where(backfill_batches.c.state == "held")
+    quarantined = select(quarantined_hashes).where(quarantined_hashes.c.lifted_at.is_(None))
+    return [
+        *(
+            f"Held as a whole: {row['batch_id']}: {row['reason']}"
+            for row in connection.execute(backfills).mappings()
+        ),
+        *(
+            f"Quarantined: {row['rule_hash']} of rule {row['rule_id']}: {row['reason']}"
+            for row in connection.execute(quarantined).mappings()
+        ),
+    ]
+
+
 def require_current(connection: Connection) -> None:
-    """Make sure that the ledger has the columns of this release.
+    """Make sure that the ledger has the tables and columns of this release.
 
     Raises:
         LedgerError: It does not.
     """
-    present = {column["name"] for column in inspect(connection).get_columns("moderation_actions")}
-    if missing := [
-        column.name for column in moderation_actions.columns if column.name not in present
-    ]:
-        raise LedgerError(
-            f"the ledger is of an earlier release (it has no {missing[0]}); start the pipeline "
-            "once, which brings it up to date"
-        )
+    found = inspect(connection)
+    for table in metadata.sorted_tables:
+        present = found.has_table(table.name) and found.get_columns(table.name)
+        names = {column["name"] for column in present or ()}
+        if missing := [column.name for column in table.columns if column.name not in names]:
+            raise LedgerError(
+                f"the ledger is of an earlier release (no {missing[0]} in {table.name}); start the "
+                "pipeline once, which brings it up to date"
+            )
 
 
 def _look_at(url: URL, look: Callable[[Connection], _Found], nothing: _Found) -> _Found:

@@ -16,11 +16,12 @@ from phash_dagster.moderation.actions import Action, Claim, Review, State
 from phash_dagster.moderation.ledger_claims import holders
 from phash_dagster.moderation.ledger_database import chunks, write
 from phash_dagster.moderation.ledger_schema import moderation_actions, to_action
+from phash_dagster.moderation.row_filter import any_of
 
 _T = moderation_actions.c
 
 RELEASABLE = (State.HELD,)
-REJECTABLE = (State.HELD, State.PLANNED)
+REJECTABLE = (State.HELD, State.PLANNED, State.FAILED, State.DEAD)
 RETRIABLE = (State.FAILED, State.DEAD)
 
 
@@ -61,7 +62,7 @@ class LedgerReviews:
         return self._decide(action_ids, RELEASABLE, values | self._review(Review.RELEASED, by))
 
     def reject(self, action_ids: Sequence[int], by: str) -> Reviewed:
-        """Never send these held or planned rows.
+        """Never send these rows, which wait or failed.
 
         They keep their claim: on a post for good, on an account for the claim window. What an
         emitter is at work on is left. What one tried before may be with Ozone all the same; that
@@ -202,7 +203,7 @@ def _move(
     selected = select(moderation_actions).where(_T.action_id.in_(action_ids))
     rows = {row["action_id"]: to_action(row) for row in connection.execute(selected).mappings()}
     why = {
-        action_id: _why_not(rows.get(action_id), states)
+        action_id: why_not(rows.get(action_id), states)
         for action_id in action_ids
         if action_id not in rows or rows[action_id].state not in states
     }
@@ -216,10 +217,11 @@ def _move(
     return Reviewed(changed, tuple(Skipped(*each) for each in why.items()))
 
 
-def _why_not(row: Action | None, states: Sequence[State]) -> str:
+def why_not(row: Action | None, states: Sequence[State]) -> str:
+    """Why a row is left, that does not exist or is in none of these states."""
     if row is None:
         return "there is no such action"
-    return f"is {row.state.value}, not {' or '.join(state.value for state in states)}"
+    return f"is {row.state.value}, not {any_of(states)}"
 
 
 def told(text: str) -> ColumnElement[str]:

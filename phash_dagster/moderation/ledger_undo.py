@@ -103,9 +103,16 @@ class _Writer:
         insert_new(self._connection, undos, self._now)
         self._update(plan.again, self._planned_again())
         if self._request.mode == "live" and not self._request.allow_again:
-            stopped = {row.action_id for row in plan.stopped}
-            there = (*plan.taken_back, *plan.repeated)
-            self._update([row for row in there if row.action_id not in stopped], self._rejected)
+            self._hold_claims(plan)
+
+    def _hold_claims(self, plan: UndoPlan) -> None:
+        """Keep the rules from doing again what was a mistake."""
+        stopped = {row.action_id for row in plan.stopped}
+        there = [row for row in (*plan.taken_back, *plan.repeated) if row.action_id not in stopped]
+        self._update(there, self._rejected)
+        for_good = [row for row in plan.for_good if row.review is not Review.REJECTED]
+        reason = told(f"not to be repeated, said {self._request.by}")
+        self._update(for_good, {**self._rejected, "reason": reason})
 
     def _give_up(self, rows: Sequence[Action]) -> None:
         """As with what is no longer wanted: an identifier that never left is free again."""

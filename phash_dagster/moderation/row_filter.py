@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast, get_args
 
 from sqlalchemy import ColumnElement, and_, or_, true
 
@@ -51,17 +51,26 @@ class RowFilter:
         return not self._named(leave_out=())
 
     @property
-    def names_rows(self) -> bool:
-        """Whether something else than states or a time says which rows are meant."""
-        return bool(self._named(leave_out=("states", "since")))
+    def names_batches_only(self) -> bool:
+        """Whether whole batches are meant, and nothing else."""
+        return bool(self.batches) and not self._named(leave_out=("batches", "states"))
 
     def _named(self, leave_out: Sequence[str]) -> list[str]:
         names = [field.name for field in fields(self) if field.name not in leave_out]
         return [name for name in names if getattr(self, name)]
 
     def in_states(self, *states: State) -> Self:
-        """The same, of those states only that both ask for."""
+        """The same, of those states only that both ask for.
+
+        Raises:
+            ValueError: There is none.
+        """
         both = tuple(state for state in states if not self.states or state in self.states)
+        if not both:
+            raise ValueError(
+                f"actions that are {any_of(self.states)} are not concerned; "
+                f"it is about those that are {any_of(states)}"
+            )
         return replace(self, states=both)
 
     def condition(self) -> ColumnElement[bool]:
@@ -92,26 +101,70 @@ class RowFilter:
             yield or_(_T.planned_at >= self.since, _T.sent_at >= self.since)
 
 
-def parse_targets(texts: Iterable[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Split what a person names into numbers of actions, and subjects.
+def parse_filter(
+    *,
+    targets: Iterable[str] = (),
+    states: Iterable[str] = (),
+    events: Iterable[str] = (),
+    labels: Iterable[str] = (),
+    rules: Iterable[str] = (),
+    hashes: Iterable[str] = (),
+    versions: Iterable[str] = (),
+    batches: Iterable[str] = (),
+    runs: Iterable[str] = (),
+    lanes: Iterable[str] = (),
+    since: datetime | None = None,
+) -> RowFilter:
+    """The filter that a person wrote down.
 
     Raises:
-        ValueError: One is neither a number, nor an AT URI with a DID, nor a DID.
+        ValueError: Something names nothing; the text says what it can name.
     """
+    action_ids, subjects = _parse_targets(targets)
+    return RowFilter(
+        action_ids=action_ids,
+        subjects=subjects,
+        states=tuple(State(_one_of(State, "state", text)) for text in states),
+        events=tuple(Event(_one_of(Event, "event", text)) for text in events),
+        values=tuple(labels),
+        rules=tuple(rules),
+        hashes=tuple(text.lower() for text in hashes),
+        versions=tuple(text.lower() for text in versions),
+        batches=tuple(batches),
+        runs=tuple(runs),
+        lanes=tuple(cast("Lane", _one_of(get_args(Lane), "lane", text)) for text in lanes),
+        since=since,
+    )
+
+
+def _parse_targets(texts: Iterable[str]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Split what a person names into numbers of actions, and subjects."""
     numbers: list[int] = []
     subjects: list[str] = []
     for text in texts:
-        named = text.strip()
+        named = text.strip().removesuffix("/")
         if _NUMBER.fullmatch(named):
             numbers.append(int(named))
         elif named.startswith(("did:", "at://did:")):
-            subjects.append(named.removesuffix("/"))
+            subjects.append(named)
         else:
             raise ValueError(
                 f"{text!r} names no action; write its number, the at://did:… URI of a post, "
                 "or the did:… of an account"
             )
     return tuple(dict.fromkeys(numbers)), tuple(dict.fromkeys(subjects))
+
+
+def _one_of(allowed: Iterable[str], what: str, text: str) -> str:
+    if text not in (names := [str(each) for each in allowed]):
+        raise ValueError(f"{text!r} is no {what}; write {', '.join(names)}")
+    return text
+
+
+def any_of(states: Sequence[State]) -> str:
+    """The states in words, e.g. `held, failed or dead`."""
+    *most, last = (state.value for state in states)
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def is_version(version: str, text: str) -> bool:

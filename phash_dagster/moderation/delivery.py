@@ -80,7 +80,7 @@ class Delivery:
                 if is_over() or self._must_pause():
                     break
                 row = untried.popleft()
-                if not self._is_of_this_run(row):
+                if not self._is_of_this_run(row) or self._ledger.sending.is_rejected(row.action_id):
                     passed_over.append(row)
                     continue
                 self.tried.add(row.action_id)
@@ -105,6 +105,9 @@ class Delivery:
         """Send one row."""
         attempts = 1 if self._circuit.is_half_open else self._options.attempts
         try:
+            if row.undoes is not None and (whose := self._sender.whose_too(row)):
+                self._settle(row, whose)
+                return
             result = self._sender.send(row, attempts=attempts)
         except OzoneRefusedError as error:
             self._has_answered()
@@ -121,9 +124,7 @@ class Delivery:
     def _has_result(self, row: Action, result: EmitResult, sent: list[Sent]) -> None:
         self._has_answered()
         if result.by_others:
-            reason = result.note or "already so"
-            self._written(self._ledger.mark_settled(row.action_id, reason))
-            self._report.count(settled=1)
+            self._settle(row, result.note or "already so")
             return
         sent.append(Sent(row.action_id, result.event_id, self._pacing.clock(), result.note))
         if result.duplicate:
@@ -131,6 +132,11 @@ class Delivery:
         else:
             self._witness.accepted(row)
             self._report.count(sent=1)
+
+    def _settle(self, row: Action, reason: str) -> None:
+        """Leave things as they are, since others have a say in them."""
+        self._written(self._ledger.mark_settled(row.action_id, reason))
+        self._report.count(settled=1)
 
     def _has_answered(self) -> None:
         self._circuit.answered()

@@ -103,7 +103,7 @@ class Emission:
 
     def _work(self) -> None:
         self._settling.first_look()
-        self._report.count(suppressed=self._ledger.reviews.settle_rejected())
+        self._report.count(suppressed=self._ledger.sending.set_rejected_aside())
         self._send_planned()
         wait = self._settling.seconds_until_due()
         if wait is None or self._is_over(after=wait):

@@ -125,23 +125,6 @@ class LedgerReviews:
                 changed += connection.execute(statement).rowcount
         return changed
 
-    def settle_rejected(self) -> int:
-        """Set aside what was rejected while an emitter was at work on it, and did not arrive.
-
-        Returns:
-            How many rows that is.
-        """
-        statement = (
-            update(moderation_actions)
-            .where(
-                _T.review == Review.REJECTED.value,
-                _T.state == State.PLANNED.value,
-            )
-            .values(state=State.SUPPRESSED.value, updated_at=self._clock())
-        )
-        with write(self._engine) as connection:
-            return connection.execute(statement).rowcount
-
     def _review(self, review: Review, by: str) -> dict[str, Any]:
         return {"review": review.value, "reviewed_at": self._clock(), "reviewed_by": by}
 

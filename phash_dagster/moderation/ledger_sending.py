@@ -14,8 +14,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     select,
@@ -138,7 +140,7 @@ class LedgerSending:
         )
         turns = (
             select(moderation_actions, of_account.label("of_account"))
-            .where(_T.state == State.PLANNED.value)
+            .where(_may_be_sent())
             .subquery()
         )
         row = turns.c
@@ -156,9 +158,7 @@ class LedgerSending:
 
     def planned(self, numbers: Sequence[int]) -> list[Action]:
         """Those of these rows that are planned, in this order."""
-        statement = select(moderation_actions).where(
-            _T.action_id.in_(numbers), _T.state == State.PLANNED.value
-        )
+        statement = select(moderation_actions).where(_T.action_id.in_(numbers), _may_be_sent())
         with self._engine.connect() as connection:
             rows = {row["action_id"]: row for row in connection.execute(statement).mappings()}
         return [to_action(rows[number]) for number in numbers if number in rows]
@@ -244,6 +244,27 @@ class LedgerSending:
         with write(self._engine) as connection:
             return connection.execute(statement).rowcount == 1
 
+    def is_rejected(self, action_id: int) -> bool:
+        """Whether a person has rejected a row since it was taken."""
+        review = select(_T.review).where(_T.action_id == action_id)
+        with self._engine.connect() as connection:
+            return bool(connection.scalar(review) == Review.REJECTED.value)
+
+    def set_rejected_aside(self) -> int:
+        """Suppress what a person rejected while an emitter was at work on it; return how many.
+
+        Rows that are still `sending` are left until it is known what became of them. What Ozone
+        has of it, a row of its own takes back, where the person wanted that.
+        """
+        settled = [state.value for state in (State.PLANNED, State.FAILED, State.DEAD)]
+        statement = (
+            update(moderation_actions)
+            .where(_T.state.in_(settled), _T.review == Review.REJECTED.value)
+            .values(state=State.SUPPRESSED.value, updated_at=self._clock())
+        )
+        with write(self._engine) as connection:
+            return connection.execute(statement).rowcount
+
     # How Ozone is
 
     def load_circuit(self, service: str) -> tuple[int, Pause | None]:
@@ -272,3 +293,19 @@ class LedgerSending:
             connection.execute(delete(ozone_circuits).where(ozone_circuits.c.service == service))
             if failures or pause:
                 connection.execute(insert(ozone_circuits).values(row))
+
+
+def _may_be_sent() -> ColumnElement[bool]:
+    """Planned rows, but for those that a person rejected meanwhile, and for those that undo what
+    may be arriving right now: it would arrive after it was taken back."""
+    undone = moderation_actions.alias()
+    still_under_way = (
+        exists()
+        .where(undone.c.action_id == _T.undoes, undone.c.state == State.SENDING.value)
+        .correlate(moderation_actions)
+    )
+    return and_(
+        _T.state == State.PLANNED.value,
+        _T.review.is_distinct_from(Review.REJECTED.value),
+        ~still_under_way,
+    )

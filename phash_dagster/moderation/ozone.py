@@ -22,6 +22,7 @@ from phash_dagster.moderation.ozone_errors import (
 from phash_dagster.moderation.pds_client import QueryParameters
 from phash_dagster.moderation.pds_session import OzoneAccount, PdsSession
 from phash_dagster.moderation.rate_limit import RateLimit
+from phash_dagster.moderation.undo_look import TOLD_BY, whose_too
 
 _EMIT_EVENT: Final = "tools.ozone.moderation.emitEvent"
 _QUERY_LABELS: Final = "com.atproto.label.queryLabels"
@@ -171,6 +172,21 @@ class OzoneClient:
             if _external_id(event) == action.external_id and isinstance(event.get("id"), int):
                 return int(event["id"])
         return None
+
+    def whose_too(self, action: Action) -> str | None:
+        """Who else put what an action takes back, so that it is to stay; None if nobody did.
+
+        Found among the newest hundred events that can tell.
+
+        Raises:
+            OzoneError: As for `emit`.
+        """
+        parameters: QueryParameters = {
+            "subject": action.subject,
+            "types": list(TOLD_BY[action.event]),
+            "limit": 100,
+        }
+        return whose_too(action, self.query_events(parameters), self._session.did())
 
     def labels_on(self, subjects: Sequence[str]) -> list[Label]:
         """The labels that the labeler has put on these subjects, those taken back included.

@@ -8,7 +8,7 @@ from phash_dagster.moderation.actions import Action
 from phash_dagster.moderation.emit_options import EmitOptions, Pacing
 from phash_dagster.moderation.labels import Label
 from phash_dagster.moderation.ozone import EmitResult
-from phash_dagster.moderation.ozone_errors import OzoneUnavailableError
+from phash_dagster.moderation.ozone_errors import OzoneRefusedError, OzoneUnavailableError
 from phash_dagster.moderation.rate_limit import RateLimit
 
 _T = TypeVar("_T")
@@ -33,6 +33,9 @@ class EventSender(Protocol):
 
     def labels_on(self, subjects: Sequence[str]) -> list[Label]:
         """The labels on these subjects, those that were taken back included."""
+
+    def whose_too(self, action: Action) -> str | None:
+        """Who else put what an action takes back; None if nobody did."""
 
 
 class Sender:
@@ -59,6 +62,20 @@ class Sender:
                     raise
                 self._pacing.sleep(self._wait_after(attempt, error))
                 attempt += 1
+
+    def whose_too(self, action: Action) -> str | None:
+        """Who else put what an action takes back; None if nobody did, or if Ozone does not tell.
+
+        Raises:
+            OzoneError: As for `OzoneClient.emit`, and nothing was sent.
+        """
+        try:
+            return self.ask(lambda: self._ozone.whose_too(action))
+        except OzoneRefusedError:
+            return None  # it does not know the question
+        except OzoneUnavailableError as error:
+            text, after = str(error), error.retry_after
+            raise OzoneUnavailableError(text, after, may_have_arrived=False) from error
 
     def ask(self, request: Callable[[], _T]) -> _T:
         """Make any request to Ozone, once, when it is time for it."""

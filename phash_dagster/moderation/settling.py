@@ -72,7 +72,7 @@ class Settling:
             except OzoneUnavailableError:
                 continue
         if replanned:
-            self._report.count(suppressed=self._ledger.reviews.settle_rejected())
+            self._report.count(suppressed=self._ledger.sending.set_rejected_aside())
         return replanned
 
     def seconds_until_due(self) -> float | None:

@@ -30,6 +30,8 @@ class ScriptedOzone:
     events: dict[str, int] = field(default_factory=dict)
     """Ozone's ids by `externalId`."""
     labels: list[Label] = field(default_factory=list)
+    others: dict[str, str] = field(default_factory=dict)
+    """Who else put what stands on a subject."""
     question_replies: list[OzoneError | None] = field(default_factory=list)
     """What the next questions are answered with; None: as they should be."""
     questions: list[str] = field(default_factory=list)
@@ -53,6 +55,10 @@ class ScriptedOzone:
     def labels_on(self, subjects: Sequence[str]) -> list[Label]:
         self._question(f"labels of {len(subjects)}")
         return [label for label in self.labels if label.subject in subjects]
+
+    def whose_too(self, action: Action) -> str | None:
+        self._question(f"whose {action.subject_cid}")
+        return self.others.get(action.subject)
 
     def _question(self, name: str) -> None:
         self.questions.append(name)

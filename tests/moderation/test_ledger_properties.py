@@ -78,6 +78,9 @@ class UnreliableOzone:
     def labels_on(self, subjects: Sequence[str]) -> list[Label]:
         return []
 
+    def whose_too(self, action: Action) -> str | None:
+        return None
+
     def _apply(self, action: Action) -> None:
         self._known.add((action.event, action.external_id, action.subject_did))
         self.applied.setdefault(action.claim, []).append(self.clock())

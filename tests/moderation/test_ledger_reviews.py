@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from phash_dagster.moderation.actions import Action, Event, Review, State
-from phash_dagster.moderation.emit import RIVAL
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.ledger_database import insert_new, write
 from phash_dagster.moderation.ledger_reviews import Reviewed
@@ -200,18 +199,3 @@ def test_rows_that_take_something_back_are_no_obstacle_to_each_other(ledger: Led
     with write(ledger._engine) as connection:
         insert_new(connection, undos, NOW)
     assert ledger.reviews.retry([1, 2], "ana", claim_ttl=TTL).changed == (1, 2)
-
-
-def test_nothing_rejected_is_taken_up_and_what_did_not_arrive_of_it_is_set_aside(
-    ledger: Ledger,
-) -> None:
-    row = recorded(ledger, action_on_post(state=State.SENDING, review=Review.REJECTED, attempts=1))
-    assert not ledger.mark_sending(row.action_id, expected=State.SENDING)
-    assert ledger.reviews.settle_rejected() == 0  # Ozone may have it, and has to be asked
-    ledger.back_to_planned(row.action_id, "Ozone has no such event")
-    with ledger.sending.term(RIVAL) as term:
-        assert term is not None
-        assert ledger.sending.take([row], term) == []
-    assert ledger.reviews.settle_rejected() == 1
-    assert get(ledger, row).state is State.SUPPRESSED
-    assert ledger.reviews.settle_rejected() == 0

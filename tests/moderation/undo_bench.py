@@ -1,5 +1,6 @@
 """Rules that labelled posts, for tests of undoing it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from phash_dagster.moderation.actions import Action, Event, State
 from phash_dagster.moderation.emit import emit_actions
 from phash_dagster.moderation.emit_options import Pacing
+from phash_dagster.moderation.labels import Label
 from phash_dagster.moderation.row_filter import RowFilter
 from phash_dagster.moderation.undo import UndoRequest
 from phash_dagster.moderation.undo_run import Undo, look_at_undo, undo
@@ -26,15 +28,24 @@ class LabelsOfOzone(ScriptedOzone):
     """Keeps the labels and takedowns that stand."""
 
     standing: set[tuple[str, str]] = field(default_factory=set)
+    cids: dict[str, str | None] = field(default_factory=dict)
 
     def emit(self, action: Action) -> Any:
         result = super().emit(action)
         named = action.subject, action.value or "!takedown"
         if action.event in (Event.LABEL, Event.TAKEDOWN):
             self.standing.add(named)
+            self.cids[action.subject] = action.subject_cid
         elif action.event in (Event.NEGATE_LABEL, Event.REVERSE_TAKEDOWN):
             self.standing.discard(named)
         return result
+
+    def labels_on(self, subjects: Sequence[str]) -> list[Label]:
+        return [
+            Label(subject, self.cids[subject], value, negated=False, expires_at=None)
+            for subject, value in self.standing
+            if subject in subjects
+        ]
 
 
 class UndoBench(Bench):

@@ -71,6 +71,10 @@ class StormyOzone:
         self._pass()
         return []
 
+    def whose_too(self, action: Action) -> str | None:
+        self._pass()
+        return None
+
     def _pass(self, action: Action | None = None) -> Outage | None:
         """Spend the time of a request; the outage if it is one that only events fail in."""
         self.requests.append(self.time.now)

@@ -1,11 +1,14 @@
 """A client of a network under test, be it the sandbox or real servers."""
 
+import io
 import itertools
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import httpx
+from PIL import Image
 
 from phash_dagster.sandbox.identifiers import blob_cid, plc_did, record_cid
 
@@ -14,6 +17,8 @@ Role = Literal["moderator", "admin", "triage", "stranger"]
 
 DEFS = "tools.ozone.moderation.defs#"
 MODERATION = "tools.ozone.moderation."
+GET_BLOB = "com.atproto.sync.getBlob"
+_DEADLINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -182,6 +187,42 @@ class Network:
         blob: Json = answer.raise_for_status().json()["blob"]
         return blob
 
+    def publish(self, blob: Json) -> Json:
+        """A post with this picture by the stranger, as a subject."""
+        record = {
+            "$type": "app.bsky.feed.post",
+            "text": "a picture",
+            "createdAt": "2026-01-01T00:00:00.000Z",
+            "embed": {"$type": "app.bsky.embed.images", "images": [{"alt": "", "image": blob}]},
+        }
+        answer = self.post(
+            "com.atproto.repo.createRecord",
+            {
+                "repo": self.addresses.members["stranger"].did,
+                "collection": "app.bsky.feed.post",
+                "record": record,
+            },
+            token=self.token("stranger"),
+        )
+        return {
+            "$type": "com.atproto.repo.strongRef",
+            "uri": answer.body["uri"],
+            "cid": answer.body["cid"],
+        }
+
+    def wait_for_blob(self, cid: str, status: int) -> int:
+        """The status that a blob of the stranger is served with, once it is the one expected.
+
+        Takedowns reach the PDS a moment after they are answered.
+        """
+        did = self.addresses.members["stranger"].did
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while True:
+            found = self.get(GET_BLOB, {"did": did, "cid": cid}).status
+            if found == status or time.monotonic() > deadline:
+                return found
+            time.sleep(0.05)
+
 
 def _headers(token: str | None, proxy: str | None) -> dict[str, str]:
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
@@ -212,6 +253,13 @@ def report(reason: str = "com.atproto.moderation.defs#reasonSpam", **fields: Any
 def comment(text: str) -> Json:
     """A comment event."""
     return {"$type": DEFS + "modEventComment", "comment": text}
+
+
+def picture(shade: int) -> bytes:
+    """A JPEG; another one for each shade from 0 to 255."""
+    data = io.BytesIO()
+    Image.new("RGB", (20, 20), (shade, 0, 0)).save(data, "JPEG")
+    return data.getvalue()
 
 
 def takedown() -> Json:

@@ -1,24 +1,20 @@
 """What a PDS and a PLC directory answer: sessions, the way to Ozone, blobs, DID documents."""
 
-import io
-import time
-
 import pytest
-from PIL import Image
 
 from tests.contract.network import (
+    GET_BLOB,
     MODERATION,
     Answer,
     Json,
     Network,
     label,
+    picture,
     reverse_takedown,
     takedown,
 )
 
 SESSION = "com.atproto.server."
-GET_BLOB = "com.atproto.sync.getBlob"
-DEADLINE_SECONDS = 10.0
 
 
 def _session(network: Network) -> Json:
@@ -198,66 +194,25 @@ def test_a_blob_without_a_proper_address_is_a_bad_request(network: Network, name
     assert (answer.status, answer.error) == (400, "InvalidRequest")
 
 
-def _picture(shade: int) -> bytes:
-    data = io.BytesIO()
-    Image.new("RGB", (20, 20), (shade, 0, 0)).save(data, "JPEG")
-    return data.getvalue()
-
-
-def _publish(network: Network, blob: Json) -> Json:
-    """A post by the stranger, as a subject."""
-    record = {
-        "$type": "app.bsky.feed.post",
-        "text": "a picture",
-        "createdAt": "2026-01-01T00:00:00.000Z",
-        "embed": {"$type": "app.bsky.embed.images", "images": [{"alt": "", "image": blob}]},
-    }
-    answer = network.post(
-        "com.atproto.repo.createRecord",
-        {
-            "repo": network.addresses.members["stranger"].did,
-            "collection": "app.bsky.feed.post",
-            "record": record,
-        },
-        token=network.token("stranger"),
-    )
-    return {
-        "$type": "com.atproto.repo.strongRef",
-        "uri": answer.body["uri"],
-        "cid": answer.body["cid"],
-    }
-
-
-def _wait_for_blob(network: Network, cid: str, status: int) -> int:
-    """Takedowns reach the PDS a moment after they are answered."""
-    did = network.addresses.members["stranger"].did
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        found = network.get(GET_BLOB, {"did": did, "cid": cid}).status
-        if found == status or time.monotonic() > deadline:
-            return found
-        time.sleep(0.05)
-
-
 def test_a_blob_is_served_once_a_record_names_it(network: Network) -> None:
-    blob = network.upload(_picture(10), "image/jpeg", by="stranger")
+    blob = network.upload(picture(10), "image/jpeg", by="stranger")
     cid, did = blob["ref"]["$link"], network.addresses.members["stranger"].did
 
     before = network.get(GET_BLOB, {"did": did, "cid": cid}).status
-    _publish(network, blob)
+    network.publish(blob)
 
-    assert (before, _wait_for_blob(network, cid, 200)) == (400, 200)
+    assert (before, network.wait_for_blob(cid, 200)) == (400, 200)
 
 
 def test_a_takedown_withholds_the_blobs_it_names_until_it_is_reversed(network: Network) -> None:
-    blob = network.upload(_picture(20), "image/jpeg", by="stranger")
-    cid, post = blob["ref"]["$link"], _publish(network, blob)
+    blob = network.upload(picture(20), "image/jpeg", by="stranger")
+    cid, post = blob["ref"]["$link"], network.publish(blob)
 
     network.emit(takedown(), post, subjectBlobCids=[cid])
-    during = _wait_for_blob(network, cid, 400)
+    during = network.wait_for_blob(cid, 400)
     network.emit(reverse_takedown(), post)
 
-    assert (during, _wait_for_blob(network, cid, 200)) == (400, 200)
+    assert (during, network.wait_for_blob(cid, 200)) == (400, 200)
 
 
 # DID documents

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from phash_dagster.sandbox import records
 from phash_dagster.sandbox.identifiers import is_did, record_cid
 from phash_dagster.sandbox.plc import did_document, service_endpoint
+from phash_dagster.sandbox.rate_limits import ALL_CALLS, LOGINS
 from phash_dagster.sandbox.repositories import Account
 from phash_dagster.sandbox.sessions import Tokens
 from phash_dagster.sandbox.world import World
@@ -50,7 +51,8 @@ def pds_app(world: World) -> Starlette:
         "com.atproto.sync.getBlob": Method("GET", pds.get_blob),
         "_health": Method("GET", pds.health),
     }
-    return Starlette(routes=[xrpc_route(methods, pds.pass_on)], lifespan=pds.lifespan)
+    route = xrpc_route(methods, pds.pass_on, before=pds.limit)
+    return Starlette(routes=[route], lifespan=pds.lifespan)
 
 
 class _Pds:
@@ -62,6 +64,19 @@ class _Pds:
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         async with self._upstream:
             yield
+
+    async def limit(self, request: Request) -> dict[str, str]:
+        """Count a request of whoever claims another address; the headers that tell how many are
+        left."""
+        address = request.headers.get("x-forwarded-for")
+        if address is None:
+            return {}
+        keys = {ALL_CALLS: address}
+        if request.path_params["nsid"] == "com.atproto.server.createSession":
+            body = await json_body(request)
+            identifier = body.get("identifier") if isinstance(body, dict) else None
+            keys |= dict.fromkeys(LOGINS, f"{identifier}-{address}")
+        return self._world.rate_limits.use(keys)
 
     async def health(self, _: Request) -> Response:
         return JSONResponse({"version": "sandbox"})

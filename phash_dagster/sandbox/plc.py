@@ -27,8 +27,8 @@ def plc_app(world: World) -> Starlette:
 
 def did_document(world: World, did: str) -> dict[str, Any] | None:
     """The DID document, or None for a DID that nobody registered."""
-    if did == world.labeler_did:
-        endpoint = world.labeler_endpoint
+    if did == world.labeler_did or did in world.labelers_elsewhere:
+        endpoint = world.labelers_elsewhere.get(did, world.labeler_endpoint)
         return _document(did, "labeler.test", "#atproto_label", _labeler_service(endpoint))
     account = world.repositories.find(did)
     if account is None or account.did != did:

@@ -49,7 +49,8 @@ class Sessions:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._secret = secrets.token_bytes(32)
+        self.secret = secrets.token_hex(32)
+        """What tokens are signed with."""
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._issued: dict[str, set[str]] = {_ACCESS: set(), _REFRESH: set()}
@@ -136,7 +137,7 @@ class Sessions:
         return f"{signed}.{self._signature(signed)}"
 
     def _signature(self, signed: str) -> str:
-        return _base64(hmac.new(self._secret, signed.encode(), hashlib.sha256).digest())
+        return _base64(hmac.new(self.secret.encode(), signed.encode(), hashlib.sha256).digest())
 
     def _kind(self, token: str) -> str:
         try:

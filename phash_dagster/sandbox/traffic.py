@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Literal, get_args
 
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from phash_dagster.clock import Clock
@@ -43,6 +43,7 @@ class Failure:
         delay: Seconds before the answer.
         retry_after: Seconds that `retry-after` names; with 429 also the `ratelimit-*` headers.
         matching: Only requests whose path and query contain this text fail.
+        carried_out: The request is carried out all the same; only its answer is another, or lost.
     """
 
     status: int | None = 503
@@ -51,6 +52,7 @@ class Failure:
     delay: float = 0.0
     retry_after: int | None = None
     matching: str = ""
+    carried_out: bool = False
 
     def response(self, now: datetime) -> JSONResponse:
         """The answer, in the form of an XRPC error."""
@@ -148,8 +150,13 @@ class Monitored:
             await self._app(scope, receive, send)
             return
         failure = self._traffic.take(self._service, _request_line(scope))
+        if failure is not None and scope["type"] == "http":
+            # Whoever asked may be gone after the delay; what was asked for is done all the same.
+            receive = _replayed(await _whole_body(receive))
         if failure is not None:
             await asyncio.sleep(failure.delay)
+            if failure.carried_out:
+                await self._app(scope, receive, _forget)
         if failure is None or failure.status == HTTPStatus.OK:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -159,6 +166,29 @@ class Monitored:
             await _break_off(send)
         else:
             await failure.response(self._traffic.clock())(scope, receive, send)
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+def _replayed(body: bytes) -> Receive:
+    """A client that sends its request, and then listens for ever."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return left.pop() if left else await asyncio.Future()
+
+    return receive
+
+
+async def _forget(_: Message) -> None:
+    """Nobody is told."""
 
 
 def _request_line(scope: Scope) -> str:

@@ -20,6 +20,7 @@ from phash_dagster.sandbox.identifiers import (
 )
 from phash_dagster.sandbox.moderation import Moderation
 from phash_dagster.sandbox.moderation_input import Subject
+from phash_dagster.sandbox.rate_limits import RateLimits
 from phash_dagster.sandbox.repositories import Account, Repositories, Status, StoredBlob
 from phash_dagster.sandbox.sessions import Sessions
 from phash_dagster.sandbox.traffic import Failure, Service, Traffic
@@ -61,8 +62,11 @@ class World:
         self.repositories = Repositories()
         self.sessions = Sessions(clock)
         self.traffic = Traffic(clock)
+        self.rate_limits = RateLimits(clock)
         self.labeler_did = plc_did(f"labeler {seed}")
         self.other_labeler_endpoint: str | None = None
+        self.labelers_elsewhere: dict[str, str] = {}
+        """DID of a labeler that is no part of this network -> where its Ozone is said to be."""
         self.moderation = Moderation(
             self.labeler_did,
             clock,
@@ -76,6 +80,12 @@ class World:
     def labeler_endpoint(self) -> str:
         """Address of Ozone, as the labeler's DID document names it."""
         return self.other_labeler_endpoint or f"{self.origin}/ozone"
+
+    def create_labeler_elsewhere(self, endpoint: str) -> str:
+        """Register the DID of a labeler whose Ozone is at this address, or is said to be."""
+        did = plc_did(f"labeler at {endpoint} {self._seed}")
+        self.labelers_elsewhere[did] = endpoint
+        return did
 
     def create_account(
         self, handle: str, *, password: str | None = None, at: datetime | None = None

@@ -45,6 +45,7 @@ def internal_error() -> XrpcError:
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+Headers = Callable[[Request], Awaitable[Mapping[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,40 @@ class Method:
     handler: Handler
 
 
-def xrpc_route(methods: Mapping[str, Method], fallback: Handler) -> Route:
-    """The route `/xrpc/{nsid}`; `fallback` answers for every other name."""
+async def _no_headers(_: Request) -> Mapping[str, str]:
+    return {}
+
+
+def xrpc_route(
+    methods: Mapping[str, Method], fallback: Handler, before: Headers = _no_headers
+) -> Route:
+    """The route `/xrpc/{nsid}`.
+
+    Args:
+        methods: By name.
+        fallback: Answers for every other name.
+        before: Refuses a request by an `XrpcError`, or gives headers for its answer.
+    """
 
     async def dispatch(request: Request) -> Response:
-        method = methods.get(request.path_params["nsid"])
+        headers: Mapping[str, str] = {}
         try:
-            if method is None:
-                return await fallback(request)
-            if request.method != method.verb:
-                raise invalid_request(
-                    f"Incorrect HTTP method ({request.method}) expected {method.verb}"
-                )
-            return await method.handler(request)
+            headers = await before(request)
+            answer = await handle(request)
         except XrpcError as error:
-            return error.response()
+            answer = error.response()
+        answer.headers.update(headers)
+        return answer
+
+    async def handle(request: Request) -> Response:
+        method = methods.get(request.path_params["nsid"])
+        if method is None:
+            return await fallback(request)
+        if request.method != method.verb:
+            raise invalid_request(
+                f"Incorrect HTTP method ({request.method}) expected {method.verb}"
+            )
+        return await method.handler(request)
 
     return Route("/xrpc/{nsid}", dispatch, methods=["GET", "POST"])
 

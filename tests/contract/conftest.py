@@ -6,14 +6,20 @@ Tests create nothing but moderation events on subjects of their own, and records
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
-from phash_dagster.sandbox import Account, Sandbox
-from tests.contract.network import Addresses, Member, Members, Network
+from phash_dagster.sandbox import Account, Failure, Sandbox
+from phash_dagster.sandbox.world import World
+from tests.contract.network import Addresses, Faults, Member, Members, Network
 from tests.testnet.network import TeamAccount
 from tests.testnet.testnet import Author, Testnet
+
+MANY = 1_000_000
+HANGING_SECONDS = 12.0
+"""Two seconds more than a PDS waits."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,6 +69,23 @@ def _sandbox_addresses(sandbox: Sandbox) -> Addresses:
             "triage": _member(triage),
             "stranger": _member(world.create_account("stranger.test")),
         },
+        jwt_secret=world.sessions.secret,
+        faults=_sandbox_faults(world),
+    )
+
+
+def _sandbox_faults(world: World) -> Faults:
+    @contextmanager
+    def failing(failure: Failure) -> Iterator[None]:
+        world.fail_next("ozone", MANY, failure)
+        yield
+        world.traffic.clear_failures()
+
+    unreachable = world.create_labeler_elsewhere("http://127.0.0.1:9")
+    return Faults(
+        no_database=lambda: failing(Failure(status=500)),
+        hanging=lambda: failing(Failure(status=200, delay=HANGING_SECONDS)),
+        unreachable_labeler_did=unreachable,
     )
 
 
@@ -77,6 +100,12 @@ def _testnet_addresses(testnet: Testnet) -> Addresses:
             "triage": _member(testnet.triage),
             "stranger": _member(testnet.create_author("stranger")),
         },
+        jwt_secret=testnet.pds_secrets.jwt_secret,
+        faults=Faults(
+            no_database=testnet.without_database,
+            hanging=testnet.with_hanging_database,
+            unreachable_labeler_did=testnet.unreachable_labeler_did,
+        ),
     )
 
 

@@ -3,7 +3,8 @@
 import io
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,18 +31,37 @@ class Member:
     password: str
 
 
+Fault = Callable[[], AbstractContextManager[None]]
+"""Breaks something for as long as the context lasts."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How to break a network."""
+
+    no_database: Fault
+    """Ozone's database cannot be reached."""
+    hanging: Fault
+    """Ozone answers no request that begins meanwhile for longer than the PDS waits, and carries it
+    out in the end."""
+    unreachable_labeler_did: str
+    """A labeler whose Ozone is at an address where nothing listens."""
+
+
 @dataclass(frozen=True)
 class Addresses:
     """Where a network is and who may act on it: all that a test run has to provide.
 
     `members` has the roles moderator, admin and triage of the labeler's team, and a stranger who
-    is in no team.
+    is in no team. `jwt_secret` is what the PDS signs its tokens with.
     """
 
     pds_url: str
     plc_url: str
     labeler_did: str
     members: Mapping[Role, Member]
+    jwt_secret: str = field(repr=False)
+    faults: Faults
 
 
 @dataclass(frozen=True)
@@ -111,10 +131,10 @@ class Network:
         """The CID of a blob that does not exist."""
         return blob_cid(f"{self._name} {next(self._numbers)}".encode())
 
-    def sign_in(self, identifier: str, password: str) -> Answer:
-        """Create a session."""
+    def sign_in(self, identifier: str, password: str, *, address: str | None = None) -> Answer:
+        """Create a session; from another `address`, for a PDS that believes it."""
         body = {"identifier": identifier, "password": password}
-        return self.post("com.atproto.server.createSession", body, token=None)
+        return self.post("com.atproto.server.createSession", body, token=None, address=address)
 
     def emit(self, event: Json, subject: Json, *, by: Role = "moderator", **fields: Any) -> Answer:
         """`emitEvent` through the PDS."""
@@ -152,11 +172,18 @@ class Network:
         return self.get(nsid, parameters, token=self.token("moderator"), proxy=self.labeler)
 
     def post(
-        self, nsid: str, body: Json | None, *, token: str | None, proxy: str | None = None
+        self,
+        nsid: str,
+        body: Json | None,
+        *,
+        token: str | None,
+        proxy: str | None = None,
+        address: str | None = None,
     ) -> Answer:
         """Any procedure of the PDS."""
         url = f"{self.addresses.pds_url}/xrpc/{nsid}"
-        return _answer(self._client.post(url, json=body, headers=_headers(token, proxy)))
+        headers = _headers(token, proxy) | ({"x-forwarded-for": address} if address else {})
+        return _answer(self._client.post(url, json=body, headers=headers))
 
     def post_bytes(self, nsid: str, content: bytes, mime_type: str) -> Answer:
         """Any procedure of the labeler's Ozone, with any body."""

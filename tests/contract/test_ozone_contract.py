@@ -165,6 +165,17 @@ def test_a_second_takedown_is_refused(network: Network) -> None:
     assert (answer.status, answer.message) == (400, "Subject is already taken down")
 
 
+def test_that_it_is_taken_down_counts_for_more_than_that_the_event_is_known(
+    network: Network,
+) -> None:
+    post = network.new_post()
+    network.emit(takedown(), post, externalId="one")
+
+    answer = network.emit(takedown(), post, externalId="one")
+
+    assert (answer.error, answer.message) == ("InvalidRequest", "Subject is already taken down")
+
+
 def test_a_takedown_can_be_reversed_and_repeated(network: Network) -> None:
     post = network.new_post()
 

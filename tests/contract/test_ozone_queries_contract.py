@@ -10,6 +10,7 @@ from tests.contract.network import (
     comment,
     label,
     report,
+    reverse_takedown,
     takedown,
 )
 
@@ -239,6 +240,54 @@ def test_a_negated_label_stays_and_says_so(network: Network) -> None:
     (found,) = network.query_labels(post["uri"]).body["labels"]
 
     assert (found["val"], found["neg"]) == ("spam", True)
+
+
+def test_a_label_that_is_given_again_holds_again(network: Network) -> None:
+    post = network.new_post()
+    for event in (label("spam"), label(negate=("spam",)), label("spam")):
+        network.emit(event, post)
+
+    (found,) = network.query_labels(post["uri"]).body["labels"]
+
+    assert found["val"] == "spam"
+    assert "neg" not in found
+
+
+def test_each_version_of_a_record_has_a_label_of_its_own(network: Network) -> None:
+    first = network.new_post()
+    second = {**first, "cid": network.new_post()["cid"]}
+    network.emit(label("spam"), first)
+    network.emit(label("spam"), second)
+    network.emit(label(negate=("spam",)), first)
+
+    found = network.query_labels(first["uri"]).body["labels"]
+
+    assert {(one["cid"], one.get("neg", False)) for one in found} == {
+        (first["cid"], True),
+        (second["cid"], False),
+    }
+
+
+def test_the_label_of_a_takedown_is_taken_back_with_it(network: Network) -> None:
+    post = network.new_post()
+    network.emit(takedown(), post)
+    network.emit(reverse_takedown(), post)
+
+    (found,) = network.query_labels(post["uri"]).body["labels"]
+
+    assert (found["val"], found["neg"]) == ("!takedown", True)
+
+
+def test_labels_are_found_for_fifty_subjects_at_once(network: Network) -> None:
+    posts = [network.new_post() for _ in range(50)]
+    for post in (posts[0], posts[49]):
+        network.emit(label("spam"), post)
+
+    answer = network.query_labels(
+        *(post["uri"] for post in posts), sources=[network.addresses.labeler_did], limit=250
+    )
+
+    assert {one["uri"] for one in answer.body["labels"]} == {posts[0]["uri"], posts[49]["uri"]}
 
 
 def test_a_label_for_a_time_expires(network: Network) -> None:

@@ -1,7 +1,12 @@
 """What a PDS and a PLC directory answer: sessions, the way to Ozone, blobs, DID documents."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
 import pytest
 
+from phash_dagster.clock import utc_now
+from phash_dagster.moderation.rate_limit import RateLimit
 from tests.contract.network import (
     GET_BLOB,
     MODERATION,
@@ -13,6 +18,7 @@ from tests.contract.network import (
     reverse_takedown,
     takedown,
 )
+from tests.testnet.tokens import expired
 
 SESSION = "com.atproto.server."
 
@@ -165,6 +171,110 @@ def test_a_method_of_no_service_is_refused(network: Network) -> None:
 
     assert (answer.status, answer.error) == (400, "InvalidRequest")
     assert "com.example.unknown" in answer.message
+
+
+def test_an_access_token_that_expired_is_a_bad_request_and_does_not_reach_ozone(
+    network: Network,
+) -> None:
+    token = expired(_session(network)["accessJwt"], network.addresses.jwt_secret)
+
+    answer = _emit(network, token=token, proxy=network.labeler)
+
+    assert (answer.status, answer.error) == (400, "ExpiredToken")
+    assert network.get(SESSION + "getSession", {}, token=token).error == "ExpiredToken"
+
+
+def test_a_session_whose_access_token_expired_can_be_refreshed(network: Network) -> None:
+    session = _session(network)
+
+    answer = network.post(SESSION + "refreshSession", None, token=session["refreshJwt"])
+
+    assert _emit(network, token=answer.body["accessJwt"], proxy=network.labeler).status == 200
+
+
+def test_two_processes_may_refresh_one_session_at_about_the_same_time(network: Network) -> None:
+    token = _session(network)["refreshJwt"]
+
+    answers = [network.post(SESSION + "refreshSession", None, token=token) for _ in range(2)]
+
+    for answer in answers:
+        assert answer.status == 200
+        view = network.get(SESSION + "getSession", {}, token=answer.body["accessJwt"])
+        assert view.status == 200
+
+
+def test_a_refresh_token_that_expired_is_a_bad_request(network: Network) -> None:
+    token = expired(_session(network)["refreshJwt"], network.addresses.jwt_secret, days=91)
+
+    answer = network.post(SESSION + "refreshSession", None, token=token)
+
+    assert (answer.status, answer.error) == (400, "ExpiredToken")
+
+
+# Limits: nobody on loopback is limited, only who claims another address
+
+
+def test_the_thirty_first_login_in_five_minutes_is_one_too_many(network: Network) -> None:
+    address, handle = "203.0.113.31", f"{network.new_author()[-12:]}.test"
+    with ThreadPoolExecutor(30) as pool:  # a PDS refuses a login slowly
+        logins = [pool.submit(network.sign_in, handle, "x", address=address) for _ in range(30)]
+    assert {login.result().status for login in logins} == {401}
+
+    answer = network.sign_in(handle, "x", address=address)
+
+    assert (answer.status, answer.error) == (429, "RateLimitExceeded")
+    assert 0 < int(answer.headers["retry-after"]) <= 300
+    limit = RateLimit.of(httpx.Headers(answer.headers), utc_now())
+    assert limit is not None
+    assert (limit.limit, limit.remaining) == (30, 0)
+    assert 0 < limit.seconds <= 300
+    assert network.sign_in(handle, "x", address="203.0.113.32").status == 401
+    assert network.sign_in(f"a{handle}", "x", address=address).status == 401
+
+
+def test_an_event_that_is_passed_on_says_how_many_requests_are_left(network: Network) -> None:
+    body = {"event": label("spam"), "subject": network.new_post(), "createdBy": network.labeler}
+    body["createdBy"] = network.addresses.members["moderator"].did
+
+    def emit() -> Answer:
+        return network.post(
+            MODERATION + "emitEvent",
+            body,
+            token=network.token("moderator"),
+            proxy=network.labeler,
+            address="203.0.113.33",
+        )
+
+    limits = [RateLimit.of(httpx.Headers(emit().headers), utc_now()) for _ in range(2)]
+
+    assert [limit and (limit.limit, limit.remaining) for limit in limits] == [
+        (3000, 2999),
+        (3000, 2998),
+    ]
+
+
+def test_all_calls_of_an_address_are_limited_too(network: Network) -> None:
+    address, token = "203.0.113.34", network.token("moderator")
+
+    def call() -> Answer:
+        # The cheapest: a method that no service is configured for.
+        return network.post("com.example.unknown", {}, token=token, address=address)
+
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(call) for _ in range(3000)]
+    assert 429 not in {made.result().status for made in calls}
+
+    answer = call()
+
+    assert (answer.status, answer.error) == (429, "RateLimitExceeded")
+    assert answer.headers["ratelimit-limit"] == "3000"
+    assert answer.headers["ratelimit-policy"] == "3000;w=300"
+
+
+def test_nobody_on_loopback_is_limited(network: Network) -> None:
+    answer = network.get(SESSION + "describeServer", {})
+
+    assert not [name for name in answer.headers if name.lower().startswith("ratelimit")]
 
 
 # Blobs

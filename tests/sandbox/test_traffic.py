@@ -90,3 +90,33 @@ def test_requests_are_counted_by_service_and_path(sandbox: Sandbox, client: http
     assert sandbox.world.traffic.requests("cdn") == {path: 2}
     assert sandbox.world.traffic.requests("pds") == {f"/xrpc/com.atproto.sync.getBlob?cid={cid}": 1}
     assert sandbox.world.traffic.requests("plc").total() == 0
+
+
+def test_what_is_asked_for_can_be_done_though_its_answer_is_lost(
+    sandbox: Sandbox, client: httpx.Client
+) -> None:
+    failure = Failure(status=None, carried_out=True)
+    sandbox.world.fail_next("pds", 1, failure)
+    account = {"handle": "lost.test", "password": "x"}
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.post(f"{sandbox.pds_url}/xrpc/com.atproto.server.createAccount", json=account)
+
+    assert sandbox.world.repositories.find("lost.test") is not None
+
+
+def test_what_is_asked_for_is_done_though_whoever_asked_has_gone(
+    sandbox: Sandbox, client: httpx.Client
+) -> None:
+    sandbox.world.fail_next("pds", 1, Failure(status=200, delay=0.3))
+    account = {"handle": "gone.test", "password": "x"}
+
+    with pytest.raises(httpx.ReadTimeout):
+        client.post(
+            f"{sandbox.pds_url}/xrpc/com.atproto.server.createAccount", json=account, timeout=0.1
+        )
+
+    deadline = time.monotonic() + 10
+    while sandbox.world.repositories.find("gone.test") is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

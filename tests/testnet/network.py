@@ -44,6 +44,8 @@ class Network(msgspec.Struct, frozen=True, rename="camel"):
     """A labeler whose Ozone is at an address where nothing listens."""
     pds_secrets: PdsSecrets
     accounts: tuple[TeamAccount, ...]
+    postgres_url: str = ""
+    """Of the cluster with Ozone's database; its own is the one that the URL names."""
 
 
 @contextmanager
@@ -58,7 +60,8 @@ def running_network() -> Iterator[Network]:
         log = postgres.socket_dir / "network.log"
         process = _start(node, postgres, log)
         try:
-            yield _wait_until_ready(process, log)
+            url = postgres.url(scheme="postgresql+psycopg2")
+            yield msgspec.structs.replace(_wait_until_ready(process, log), postgres_url=url)
         finally:
             _stop(process)
 

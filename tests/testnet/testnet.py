@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from sqlalchemy import Connection, NullPool, create_engine
 
 from tests.testnet.network import Network, PdsSecrets, TeamAccount, running_network
 
@@ -62,6 +63,7 @@ class Testnet:
     triage: TeamAccount
     """May comment and report, not label."""
     http: httpx.Client
+    postgres_url: str
     pds_secrets: PdsSecrets = field(repr=False)
     admin_token: str = field(repr=False)
     """Access token of `admin`; lives two hours, longer than a test session."""
@@ -196,6 +198,42 @@ class Testnet:
         labels: list[JsonObject] = _answer(response)["labels"]
         return labels
 
+    # What goes wrong with Ozone
+
+    @contextmanager
+    def without_database(self) -> Iterator[None]:
+        """Let Ozone's database refuse every connection, those that are open included."""
+        elsewhere = self.postgres_url.replace("/postgres?", "/template1?")
+        with _connected(elsewhere) as connection:
+            connection.exec_driver_sql("ALTER DATABASE postgres WITH ALLOW_CONNECTIONS false")
+            try:
+                _end_connections(connection)
+                yield
+            finally:
+                connection.exec_driver_sql("ALTER DATABASE postgres WITH ALLOW_CONNECTIONS true")
+
+    @contextmanager
+    def with_hanging_database(self) -> Iterator[None]:
+        """Let whoever reads or writes moderation events wait until the end of this."""
+        with _connected(self.postgres_url) as connection:
+            connection.exec_driver_sql("BEGIN")
+            connection.exec_driver_sql("LOCK TABLE moderation_event IN ACCESS EXCLUSIVE MODE")
+            yield
+            connection.exec_driver_sql("ROLLBACK")
+
+    @contextmanager
+    def with_read_only_database(self) -> Iterator[None]:
+        """Let Ozone's database refuse every write, as one whose disk is full does."""
+        setting = "ALTER DATABASE postgres SET default_transaction_read_only"
+        with _connected(self.postgres_url) as connection:
+            connection.exec_driver_sql(f"{setting} = on")
+            _end_connections(connection)  # Ozone opens new ones, for which it holds
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql(f"{setting} = off")
+                _end_connections(connection)
+
     def _query_events(self, parameters: dict[str, str | Sequence[str]]) -> Iterator[JsonObject]:
         while True:
             page = self._ask_ozone("tools.ozone.moderation.queryEvents", parameters)
@@ -249,6 +287,7 @@ def _testnet(network: Network, http: httpx.Client) -> Testnet:
         admin=team["admin"],
         triage=team["triage"],
         http=http,
+        postgres_url=network.postgres_url,
         pds_secrets=network.pds_secrets,
         admin_token=_sign_in(http, network.pds_url, team["admin"]),
     )
@@ -261,6 +300,21 @@ def _sign_in(http: httpx.Client, pds_url: str, account: TeamAccount) -> str:
     )
     token: str = _answer(response)["accessJwt"]
     return token
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+def _end_connections(connection: Connection) -> None:
+    """End every connection to Ozone's database but this one."""
+    connection.exec_driver_sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = 'postgres' AND pid <> pg_backend_pid()"
+    )
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -9,15 +9,15 @@ import msgspec
 DAY_SECONDS = 86_400
 
 
-def expired(access_token: str, jwt_secret: str) -> str:
-    """Return the same token as issued a day earlier, signed as the PDS signs (HS256, RFC 7515)."""
-    header, payload, _ = access_token.split(".")
+def expired(token: str, jwt_secret: str, *, days: int = 1) -> str:
+    """Return the same token as issued days earlier, signed as the PDS signs (HS256, RFC 7515)."""
+    header, payload, _ = token.split(".")
     claims = msgspec.json.decode(_decode(payload), type=dict[str, object])
     for claim in ("iat", "exp"):
         moment = claims[claim]
         if not isinstance(moment, int):
             raise TypeError(f"the token's claim {claim!r} is {moment!r}, not a number of seconds")
-        claims[claim] = moment - DAY_SECONDS
+        claims[claim] = moment - days * DAY_SECONDS
     signed = f"{header}.{_encode(msgspec.json.encode(claims))}"
     signature = hmac.digest(jwt_secret.encode(), signed.encode(), hashlib.sha256)
     return f"{signed}.{_encode(signature)}"

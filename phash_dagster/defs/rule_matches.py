@@ -2,7 +2,6 @@
 new rules to the past."""
 
 from datetime import timedelta
-from time import monotonic, sleep
 
 import dagster as dg
 
@@ -17,7 +16,7 @@ from phash_dagster.defs.resources import (
     WarehouseParam,
 )
 from phash_dagster.defs.tags import LANE, RANGE_END, RANGE_START, RULES_VERSION, lane_of
-from phash_dagster.matching import MatchCounts, match_partition
+from phash_dagster.matching import match_hours
 from phash_dagster.matching.backfill import HOURS_PER_RUN, HourRange, hour_ranges, stale_hours
 from phash_dagster.rules import current_version
 from phash_dagster.sql import statement
@@ -25,13 +24,6 @@ from phash_dagster.warehouse.image_posts import hour_key
 
 MAX_FAILURES = 3
 """Runs that may fail over the same range before the sensor leaves it to a person."""
-
-
-SECONDS_PER_TRANSACTION = 2.0
-"""About how long a run joins before it lets others at the database."""
-
-PAUSE_SECONDS = 0.6
-"""How long the database is left to others: who waits for it looks every half a second."""
 
 COMMITTED = "Matches are committed"
 """Begins what a backfill logs after each of its transactions."""
@@ -60,48 +52,31 @@ def rule_matches(
     clock: ClockParam,
 ) -> dg.MaterializeResult[None]:
     """Match the run's hours, and in a backfill the whole past, with the rules in force."""
-    hours = context.partition_keys
     live = lane_of(context.run.tags) == "live"
-    matched_at, counts, matching_seconds = clock(), MatchCounts(complete=False), 0.0
-    while True:
-        with warehouse.write() as connection:
-            # Asked each time: the rules may have changed since.
-            ruleset = current_version(connection)
-            if ruleset is None:
-                return dg.MaterializeResult(metadata={"note": "no rules are in force yet"})
-            if live:
-                posts.attach(connection, hours)
-                connection.execute(statement("matching/partition_images"))
-            started = monotonic()
-            counts += match_partition(
-                connection,
-                version=ruleset.version,
-                margin=settings.match_margin,
-                matched_at=matched_at,
-                partition_keys=hours,
-                whole_past=not live,
-                seconds=SECONDS_PER_TRANSACTION,
-            )
-            matching_seconds += monotonic() - started
-            preview = connection.execute(
-                statement("matching/match_preview"), {"matched_at": matched_at}
-            ).fetchall()
+    done = None
+    for done in match_hours(
+        context.partition_keys,
+        warehouse=warehouse,
+        posts=posts,
+        margin=settings.match_margin,
+        matched_at=clock(),
+        whole_past=not live,
+    ):
         if not live:
-            context.log.info(
-                "%s: %d new, of %d images.", COMMITTED, counts.new_matches, counts.images
-            )
-        if counts.complete:
-            break
-        sleep(PAUSE_SECONDS)
+            counts = (done.counts.new_matches, done.counts.images)
+            context.log.info("%s: %d new, of %d images.", COMMITTED, *counts)
+    if done is None:
+        return dg.MaterializeResult(metadata={"note": "no rules are in force yet"})
+    columns = ("rule", "rule hash", "distance", "blob CID")
     return dg.MaterializeResult(
         metadata={
-            "images_joined": counts.images,
-            "rule_hashes": counts.rule_hashes,
-            "matches": counts.matches,
-            "new_matches": counts.new_matches,
-            "matching_seconds": matching_seconds,
-            "rules_version": ruleset.version,
-            "nearest_new": markdown_table(("rule", "rule hash", "distance", "blob CID"), preview),
+            "images_joined": done.counts.images,
+            "rule_hashes": done.counts.rule_hashes,
+            "matches": done.counts.matches,
+            "new_matches": done.counts.new_matches,
+            "matching_seconds": done.seconds,
+            "rules_version": done.version,
+            "nearest_new": markdown_table(columns, done.nearest),
         },
     )
 

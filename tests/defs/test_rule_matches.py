@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from phash_dagster.defs.image_posts import image_posts
 from phash_dagster.defs.rule_matches import rule_matches
 from phash_dagster.defs.rules import rules
 from phash_dagster.defs.tags import LANE, RANGE_END, RANGE_START
+from phash_dagster.matching import hours
+from phash_dagster.matching.hours import Pace, match_hours
 from phash_dagster.settings import Settings, settings_from
 from phash_dagster.warehouse import ImagePost, ImagePosts, Warehouse
 from tests.matching.builders import add_images, flip
@@ -165,8 +168,7 @@ def test_a_live_run_leaves_the_past_to_the_backfill(bench: Bench) -> None:
 def test_a_long_match_is_many_short_transactions(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SECONDS_PER_TRANSACTION", 0.001)
-    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "match_hours", partial(match_hours, pace=Pace(0.001, 0.0)))
     bench.load(TROLL)
     counts = bench.match(FIRST, THIRD)
     assert (counts["new_matches"], counts["rule_hashes"]) == (3, 1)
@@ -177,13 +179,13 @@ def test_rules_that_change_in_the_middle_of_a_run_are_all_matched(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = flip(TROLL, [0, 13, 26, 39, 52])
-    monkeypatch.setattr(module, "SECONDS_PER_TRANSACTION", 0.001)
+    monkeypatch.setattr(module, "match_hours", partial(match_hours, pace=Pace(0.001, 0.0)))
 
     def load_others(seconds: float) -> None:
-        monkeypatch.setattr(module, "sleep", lambda _: None)
+        monkeypatch.setattr(hours, "sleep", lambda _: None)
         bench.load(TROLL, other)
 
-    monkeypatch.setattr(module, "sleep", load_others)
+    monkeypatch.setattr(hours, "sleep", load_others)
     bench.load(TROLL)
     bench.match(FIRST, THIRD)
     assert bench.noted() == [FIRST, SECOND, THIRD]

@@ -17,7 +17,7 @@ from phash_dagster.defs.resources import (
     SettingsParam,
     WarehouseParam,
 )
-from phash_dagster.defs.tags import lane_of
+from phash_dagster.defs.tags import RULES_VERSION, lane_of
 
 POOL = "ozone"
 
@@ -56,6 +56,7 @@ def plan_actions(
         lane=lane_of(context.run.tags),
         run_id=context.run_id,
         now=clock(),
+        is_rematch=RULES_VERSION in context.run.tags,
     )
     with Ledger(settings.effective_ledger_url, clock) as ledger:
         summary = plan_hours(

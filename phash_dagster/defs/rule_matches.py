@@ -1,8 +1,6 @@
 """`rule_matches`: the images of an hour joined with the rules in force; and the sensor that brings
 new rules to the past."""
 
-from datetime import timedelta
-
 import dagster as dg
 
 from phash_dagster.defs.image_posts import image_posts
@@ -17,7 +15,13 @@ from phash_dagster.defs.resources import (
 )
 from phash_dagster.defs.tags import LANE, RANGE_END, RANGE_START, RULES_VERSION, lane_of
 from phash_dagster.matching import match_hours
-from phash_dagster.matching.backfill import HOURS_PER_RUN, HourRange, hour_ranges, stale_hours
+from phash_dagster.matching.backfill import (
+    HOURS_PER_RUN,
+    SETTLED_AFTER,
+    HourRange,
+    hour_ranges,
+    stale_hours,
+)
 from phash_dagster.rules import current_version
 from phash_dagster.sql import statement
 from phash_dagster.warehouse.image_posts import hour_key
@@ -86,9 +90,9 @@ def rule_matches(
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "When the rules change, requests `rematch_hours` runs over every hour that was not "
-        "matched with the version in force, a week of hours a run, one run at a time, until none "
-        "is left."
+        "When the rules change, requests `rematch_hours` runs over every hour that was not matched "
+        "with the version in force, or whose actions were not planned with it: a week of hours a "
+        "run, the latest first, one run at a time, until none is left."
     ),
 )
 def rematch_sensor(
@@ -103,18 +107,19 @@ def rematch_sensor(
     with warehouse.read() as connection:
         ruleset = current_version(connection)
         matched = dict(connection.execute(statement("matching/partition_versions")).fetchall())
+        planned = dict(connection.execute(statement("moderation/planned_versions")).fetchall())
     if ruleset is None:
         return dg.SkipReason("No rules are in force yet.")
-    stale = stale_hours(
-        posts.partition_keys(),
-        matched,
-        version=ruleset.version,
-        settled_before=hour_key(clock() - timedelta(hours=2)),
-    )
-    ranges = hour_ranges(stale, longest=HOURS_PER_RUN)
-    # One at a time: Dagster writes events for each hour of a run when it is requested, and would
-    # be busy with those of a long past for minutes, while live runs wait.
-    requests = (_run_request(context, hours, ruleset.version) for hours in ranges)
+    keys, settled_before = posts.partition_keys(), hour_key(clock() - SETTLED_AFTER)
+    stale = {
+        key
+        for known in (matched, planned)
+        for key in stale_hours(keys, known, version=ruleset.version, settled_before=settled_before)
+    }
+    ranges = hour_ranges(sorted(stale), longest=HOURS_PER_RUN)
+    # One at a time: while a run is at work the rules may change again. The latest hours first: what
+    # was just posted matters most.
+    requests = (_run_request(context, hours, ruleset.version) for hours in reversed(ranges))
     wanted = next((request for request in requests if request is not None), None)
     if wanted is None:
         return dg.SkipReason(f"{len(stale)} hours are left to match.")

@@ -135,9 +135,8 @@ def _forget_images(
             late = [path for path, *_ in _remaining(posts) - remaining]
             some = orphans.slice(start, IMAGES_AT_ONCE)
             forgotten += _forget_some(connection, some, late)
-            connection.execute(
-                statement("maintenance/forget_partitions"), {"partition_keys": list(keys)}
-            )
+            for name in ("forget_partitions", "forget_plans"):
+                connection.execute(statement(f"maintenance/{name}"), {"partition_keys": list(keys)})
     return images, forgotten
 
 

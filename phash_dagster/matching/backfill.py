@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 
 from phash_dagster.warehouse.image_posts import PARTITION_FORMAT
 
+SETTLED_AFTER = timedelta(hours=2)
+"""From then on no live run is expected for what came in an hour; until then it is left to them."""
+
 HOURS_PER_RUN = 168
 """A week of hours in one backfill run: few runs, and a bounded loss when one fails."""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from phash_dagster.matching.backfill import SETTLED_AFTER
 from phash_dagster.moderation.actions import Lane
 from phash_dagster.moderation.decisions import (
     Decision,
@@ -30,12 +31,23 @@ class Planning:
         lane: Lane of the run.
         run_id: Name of the run; recorded, and the batch of its actions in Ozone.
         now: The current time.
+        is_rematch: Whether the run brings changed rules to the past: then posts of the last hours
+            that came after a rule are left to the live runs, which come for them.
+        expired: Further hours of the run, too old for anything to be done about their posts.
     """
 
     hours: Sequence[str]
     lane: Lane
     run_id: str
     now: datetime
+    is_rematch: bool = False
+    expired: Sequence[str] = ()
+
+    def is_for(self, decision: Decision) -> bool:
+        """Whether the run is the one to act on this decision."""
+        if not self.is_rematch or not decision.after_rule or decision.posted_at is None:
+            return True
+        return self.now - decision.posted_at > SETTLED_AFTER
 
 
 @dataclass(frozen=True)
@@ -57,12 +69,14 @@ class Draft:
         decisions: What they say about posts as they stand now.
         low_quality: As in `PlanSummary`.
         planned: What follows.
+        unplanned: The hours that are matched with these rules and were not planned with them yet.
     """
 
     ruleset: RuleSet | None
     decisions: Sequence[Decision] = ()
     low_quality: int = 0
     planned: PlannedActions = field(default_factory=lambda: PlannedActions((), ()))
+    unplanned: Sequence[str] = ()
 
 
 def draft(planning: Planning, stores: Stores, *, all_is_matched: bool = False) -> Draft:
@@ -80,18 +94,20 @@ def draft(planning: Planning, stores: Stores, *, all_is_matched: bool = False) -
         known = all_is_matched or _exceptions_are_known(connection, planning.hours, ruleset)
         if ruleset is None or not known:
             return Draft(ruleset)
+        unplanned = _unplanned(connection, [*planning.hours, *planning.expired], ruleset)
         decisions, low_quality = decided(connection, posts, planning, ruleset, settings)
+        decisions = [one for one in decisions if planning.is_for(one)]
         dids = {decision.did for decision in decisions}
         exempt = exempt_accounts(connection, settings, dids)
     subjects = replace(_subjects(posts, decisions, planning), exempt=exempt)
     decisions = [one for one in decisions if subjects.is_current(one.uri, one.cid)]
     if not decisions:
-        return Draft(ruleset, low_quality=low_quality)
+        return Draft(ruleset, low_quality=low_quality, unplanned=unplanned)
     context = plan_context(planning, settings)
     since = planning.now - timedelta(days=settings.claim_ttl_days)
     claimed = stores.ledger.claims(wanted_claims(decisions, context), since=since)
     planned = plan(decisions, ruleset, context, claimed, subjects.left_alone)
-    return Draft(ruleset, decisions, low_quality, planned)
+    return Draft(ruleset, decisions, low_quality, planned, unplanned)
 
 
 def plan_context(planning: Planning, settings: Settings) -> PlanContext:
@@ -127,6 +143,14 @@ def matches_of(connection: Connection, posts: ImagePosts, hours: Sequence[str]) 
     posts.attach(connection, hours)
     rows = connection.execute(statement("moderation/post_matches")).fetchall()
     return [PostMatch(*row) for row in rows]
+
+
+def _unplanned(connection: Connection, hours: Sequence[str], ruleset: RuleSet) -> list[str]:
+    rows = connection.execute(
+        statement("moderation/unplanned_hours"),
+        {"version": ruleset.version, "partition_keys": list(hours)},
+    ).fetchall()
+    return [key for (key,) in rows]
 
 
 def _exceptions_are_known(

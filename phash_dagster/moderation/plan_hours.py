@@ -10,12 +10,20 @@ from phash_dagster.moderation.actions import Action, Claims, GoneSubjects, State
 from phash_dagster.moderation.blast_radius import judge_backfill
 from phash_dagster.moderation.budgets import Budgets, HashKey
 from phash_dagster.moderation.decisions import Decision
-from phash_dagster.moderation.draft import Planning, Stores, decided, draft, plan_context
+from phash_dagster.moderation.draft import (
+    Draft,
+    Planning,
+    Stores,
+    decided,
+    draft,
+    plan_context,
+)
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.plan import plan
 from phash_dagster.moderation.unwanted import suppress_unwanted
 from phash_dagster.rules import current_version
 from phash_dagster.settings import Settings
+from phash_dagster.sql import statement
 from phash_dagster.warehouse import ImagePosts, Warehouse
 from phash_dagster.warehouse.image_posts import moment_of
 
@@ -60,11 +68,13 @@ def plan_hours(
     """
     stores = Stores(settings, ledger, warehouse, posts)
     suppressed = suppress_unwanted(ledger, warehouse, posts, planning.now, settings)
-    planning = replace(planning, hours=_kept(planning, settings.retention_days))
+    kept = _kept(planning, settings.retention_days)
+    expired = [hour for hour in planning.hours if hour not in kept]
+    planning = replace(planning, hours=kept, expired=expired)
     found = draft(planning, stores)
-    if found.ruleset is None or not found.decisions:
-        return PlanSummary(suppressed=suppressed, low_quality=found.low_quality)
-    if planning.lane == "live":
+    if found.ruleset is None:
+        return PlanSummary(suppressed=suppressed)
+    if planning.lane == "live" and found.decisions:
         _note_posts(found.decisions, stores)
     rows = judge_backfill(planning, stores, found)
     recorded = ledger.add(
@@ -72,6 +82,8 @@ def plan_hours(
         claim_ttl=timedelta(days=settings.claim_ttl_days),
         budgets=Budgets.of(settings, found.ruleset),
     )
+    if len(rows) == len(found.planned.rows):
+        _note_planned(found, found.ruleset.version, stores, planning.now)
     return PlanSummary(
         decisions=len(found.decisions),
         recorded=len(recorded),
@@ -81,6 +93,21 @@ def plan_hours(
         low_quality=found.low_quality,
         rows=recorded,
     )
+
+
+def _note_planned(found: Draft, version: str, stores: Stores, now: datetime) -> None:
+    """Note the hours that are through with this version, so that no rematch comes for them.
+
+    Only now that all is recorded: a run that is killed before is repeated, and records nothing
+    twice.
+    """
+    if not found.unplanned:
+        return
+    with stores.warehouse.write() as connection:
+        connection.execute(
+            statement("moderation/record_plans"),
+            {"partition_keys": list(found.unplanned), "version": version, "planned_at": now},
+        )
 
 
 def _note_posts(decisions: Sequence[Decision], stores: Stores) -> None:

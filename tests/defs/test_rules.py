@@ -256,14 +256,17 @@ def test_odd_entries_of_the_folder_do_not_stop_the_sensor(
 
 
 class Rematch:
-    """The rematch sensor over one old hour."""
+    """The rematch sensor over old hours, one at first."""
 
     def __init__(self, instance: dg.DagsterInstance, warehouse: Warehouse) -> None:
         self.instance = instance
         self.warehouse = warehouse
         self.posts = ImagePosts(warehouse.path.parent / "image_posts")
+        self.post(OLD_HOUR)
+
+    def post(self, moment: datetime) -> None:
         row = ImagePost(
-            time_us=int(OLD_HOUR.timestamp() * 1_000_000),
+            time_us=int(moment.timestamp() * 1_000_000),
             seq=None,
             host="h",
             did="did:plc:a",
@@ -274,19 +277,21 @@ class Rematch:
             operation="create",
             blob_cid="blob",
         )
-        self.posts.write_batch([row], start="1", now=NOW)
+        self.posts.write_batch([row], start=f"{row.time_us}", now=NOW)
 
     def tick(self) -> list[dg.RunRequest]:
         context = dg.build_sensor_context(instance=self.instance)
         result = rematch_sensor(context, warehouse=self.warehouse, posts=self.posts, clock=clock)
         return list(result.run_requests or []) if isinstance(result, dg.SensorResult) else []
 
-    def mark_matched(self, version: str) -> None:
+    def note(self, *tables: str) -> None:
+        """Note the hour as through with the rules in force."""
         with self.warehouse.write() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO partition_matches VALUES ('2026-11-20-05:00', $1, now())",
-                [version],
-            )
+            for table in tables:
+                connection.execute(
+                    f"INSERT OR REPLACE INTO {table} "
+                    "SELECT '2026-11-20-05:00', version, now() FROM version_in_force"
+                )
 
 
 @pytest.fixture
@@ -311,11 +316,34 @@ def test_hours_that_are_done_are_left_alone_until_the_rules_change(
 ) -> None:
     write(settings, json.dumps([entry()]))
     load(settings, warehouse)
-    rematch.mark_matched(str(version_in_force(warehouse)))
+    rematch.note("partition_matches", "partition_plans")
     assert rematch.tick() == []
     write(settings, json.dumps([entry(), entry("other")]))
     load(settings, warehouse)
     assert len(rematch.tick()) == 1
+
+
+def test_hours_whose_actions_were_not_planned_are_asked_for_again(
+    rematch: Rematch, settings: Settings, warehouse: Warehouse
+) -> None:
+    """As after a run whose matching succeeded and whose planning failed."""
+    write(settings, json.dumps([entry()]))
+    load(settings, warehouse)
+    rematch.note("partition_matches")
+    assert len(rematch.tick()) == 1
+
+
+def test_the_latest_week_comes_first(
+    rematch: Rematch, settings: Settings, warehouse: Warehouse
+) -> None:
+    rematch.post(OLD_HOUR - timedelta(days=8))
+    write(settings, json.dumps([entry()]))
+    load(settings, warehouse)
+    [request] = rematch.tick()
+    assert request.tags["dagster/asset_partition_range_start"] == "2026-11-20-05:00"
+    rematch.note("partition_matches", "partition_plans")
+    [request] = rematch.tick()
+    assert request.tags["dagster/asset_partition_range_end"] == "2026-11-12-05:00"
 
 
 def run_with(rematch: Rematch, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:

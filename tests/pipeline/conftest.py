@@ -123,3 +123,47 @@ def wait_until_ready(pipeline: LocalPipeline) -> None:
     """Wait until the sensor knows where it starts and the rules are in force."""
     pipeline.wait_until(pipeline.has_cursor, "the sensor's first tick", seconds=180)
     pipeline.wait_until(lambda: pipeline.rules_in_force() is not None, "rules", seconds=180)
+
+
+def is_through(pipeline: LocalPipeline, hours: Sequence[str]) -> bool:
+    """Whether these hours are matched with the rules in force, and their actions planned."""
+    rules = pipeline.rules_in_force()
+    if rules is None or not pipeline.is_idle():
+        return False
+    with pipeline.warehouse.read() as connection:
+        rows = connection.execute(
+            "FROM partition_matches INNER JOIN partition_plans USING (partition_key, version) "
+            "SELECT partition_key WHERE version = $1",
+            [rules.version],
+        ).fetchall()
+    return {key for (key,) in rows} >= set(hours)
+
+
+def stored_matches(pipeline: LocalPipeline, label: str) -> Counter[tuple[str, str, int]]:
+    """Blob CID, rule hash and distance of each stored match by the rule in force of this label."""
+    rules = pipeline.rules_in_force()
+    assert rules is not None
+    [rule_id] = [rule.id for rule in rules.rules if rule.label == label]
+    with pipeline.warehouse.read() as connection:
+        rows = connection.execute(
+            "FROM rule_matches SELECT blob_cid, rule_hash, distance WHERE rule_id = $1", [rule_id]
+        ).fetchall()
+    return Counter(rows)
+
+
+def matches_by_comparing_all(pipeline: LocalPipeline, label: str) -> Counter[tuple[str, str, int]]:
+    """What comparing every stored hash with those of the rule finds."""
+    rules = pipeline.rules_in_force()
+    assert rules is not None
+    [rule] = [rule for rule in rules.rules if rule.label == label]
+    reach = rules.threshold(rule) + pipeline.settings.match_margin
+    with pipeline.warehouse.read() as connection:
+        hashes = connection.execute(
+            "FROM image_hashes SELECT blob_cid, hash WHERE algorithm = $1", [rule.algorithm]
+        ).fetchall()
+    return Counter(
+        (cid, rule_hash, distance)
+        for cid, value in hashes
+        for rule_hash in rule.phashes
+        if (distance := (value ^ int(rule_hash, 16)).bit_count()) <= reach
+    )

@@ -1,5 +1,5 @@
--- Which rules version the actions of each hour were last planned with. An hour can be matched and its
--- actions not planned: when planning failed, or when a person launched the matching alone.
+-- Which rules version the actions of each hour were last planned with. An hour can be matched and
+-- its actions not planned: when planning failed, or when a person launched the matching alone.
 CREATE TABLE partition_plans (
     partition_key VARCHAR PRIMARY KEY,
     version VARCHAR NOT NULL,

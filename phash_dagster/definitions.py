@@ -15,6 +15,7 @@ from phash_dagster.defs.image_posts import image_posts
 from phash_dagster.defs.ingest_health import ingest_checks, ingest_health_sensor
 from phash_dagster.defs.jetstream_sensor import jetstream_sensor
 from phash_dagster.defs.jobs import (
+    IN_PROCESS,
     load_rules,
     moderate_hour,
     read_action_outcomes,
@@ -86,4 +87,6 @@ def definitions() -> dg.Definitions:
             outcomes_schedule,
         ],
         resources=resources(load_settings()),
+        # What people launch in the UI, too, runs in one process, as the jobs do.
+        executor=IN_PROCESS,
     )

@@ -218,7 +218,8 @@ class _Demo:
                     f"{action.event} {action.value}, recorded as {action.state}."
                 )
         self._console.print(
-            "The past stays in shadow mode unless BACKFILL_MODE=live. No image was fetched again."
+            "About the past it does what its field “backfill” says: by default it only records. "
+            "No image was fetched again."
         )
 
     def _report(self) -> MatchReport:

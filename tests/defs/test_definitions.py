@@ -68,6 +68,11 @@ def test_the_hot_job_hashes_matches_and_acts_in_that_order(defs: dg.Definitions)
     assert names == ["image_hashes", "rule_matches", "moderation_actions"]
 
 
+def test_what_people_launch_in_the_ui_runs_in_one_process_too(defs: dg.Definitions) -> None:
+    job = defs.resolve_implicit_global_asset_job_def()
+    assert job.executor_def is dg.in_process_executor
+
+
 def test_both_ops_of_the_actions_share_the_pool_with_one_slot(defs: dg.Definitions) -> None:
     job = defs.resolve_job_def("moderate_hour")
     pools = {node.name: node.pools for node in job.all_node_defs}

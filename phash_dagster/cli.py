@@ -12,6 +12,7 @@ import typer
 from phash_dagster.commands import alerts, backup, hashes, quarantine, rules, serve
 from phash_dagster.commands.actions import app as actions_app
 from phash_dagster.commands.doctor import doctor
+from phash_dagster.commands.explain import explain
 from phash_dagster.commands.import_legacy import import_legacy
 from phash_dagster.commands.maintenance import maintenance
 from phash_dagster.commands.shared import announcement, writable_settings_or_exit
@@ -31,6 +32,7 @@ app.add_typer(serve.app, name="serve")
 hashes.register(app)
 backup.register(app)
 app.command()(similar)
+app.command()(explain)
 app.command()(import_legacy)
 app.command()(maintenance)
 app.command()(doctor)

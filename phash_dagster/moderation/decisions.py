@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 from phash_dagster.rules.model import Rule, RuleSet
@@ -50,6 +51,32 @@ class Decision:
     """When Jetstream told of the post."""
 
 
+class WhyNot(StrEnum):
+    """Why a stored match does not decide about its image."""
+
+    RULE_GONE = "the rule is no longer in force"
+    RULE_EXPIRED = "the rule has expired"
+    HASH_GONE = "the rule no longer has this hash"
+    EXCEPTION = "this is an image that the rule leaves alone"
+    TOO_FAR = "it is farther away than the threshold"
+    IGNORED = "the rule ignores this account"
+    SET_ASIDE = "the hash is set aside"
+    NEARER_EXCEPTION = "an image that the rule leaves alone is as near, or nearer"
+    LOW_QUALITY = "the image's quality is too low"
+    OTHER_HASH = "another hash of the rule is nearer, or comes first"
+    OTHER_RULE = "an earlier rule decides about the image"
+
+
+class Judged(NamedTuple):
+    """A stored match, and what the rules make of it."""
+
+    match: PostMatch
+    why_not: WhyNot | None
+    """None: by this match its rule decides about the image."""
+    winner: PostMatch | None = None
+    """By which the image is decided about, this match or another; None: by none."""
+
+
 class _Hit(NamedTuple):
     """A match within its rule's reach."""
 
@@ -90,19 +117,63 @@ def decide(
     Returns:
         Decisions in the order in which their posts first appear, then in rule order.
     """
-    reach = _Reach(matches, ruleset, now)
-    matches = [match for match in matches if match.quality >= min_quality]
-    winners: dict[_Record, dict[int, _Hit]] = {}
-    for match in matches:
-        images = winners.setdefault(_Record(match.uri, match.cid), {})
-        hit = reach.hit(match)
-        if hit and (match.position not in images or hit.rank < images[match.position].rank):
-            images[match.position] = hit
+    winners = _winners(matches, _Reach(matches, ruleset, now), min_quality)
     return [
         decision
         for images in winners.values()
         for decision in _decisions_of_post(images.values(), ruleset)
     ]
+
+
+def judge(
+    matches: Sequence[PostMatch], ruleset: RuleSet, now: datetime, *, min_quality: int = 0
+) -> list[Judged]:
+    """Say of each match whether by it a rule decides, as `decide` does, or why not.
+
+    Args:
+        matches: As for `decide`.
+        ruleset: The rules in force.
+        now: The time by which rules have expired or not.
+        min_quality: As for `decide`.
+    """
+    reach = _Reach(matches, ruleset, now)
+    winners = _winners(matches, reach, min_quality)
+    judged = []
+    for match in matches:
+        images = winners.get(_Record(match.uri, match.cid), {})
+        hit = images.get(match.position)
+        winner = hit.match if hit else None
+        judged.append(Judged(match, _why_not(match, winner, reach, min_quality), winner))
+    return judged
+
+
+_Winners = dict[_Record, dict[int, _Hit]]
+"""By record and place in the post, what decides about the image."""
+
+
+def _winners(matches: Iterable[PostMatch], reach: "_Reach", min_quality: int) -> _Winners:
+    winners: _Winners = {}
+    for match in matches:
+        if match.quality < min_quality:
+            continue
+        images = winners.setdefault(_Record(match.uri, match.cid), {})
+        hit = reach.hit(match)
+        if hit and (match.position not in images or hit.rank < images[match.position].rank):
+            images[match.position] = hit
+    return winners
+
+
+def _why_not(
+    match: PostMatch, winner: PostMatch | None, reach: "_Reach", min_quality: int
+) -> WhyNot | None:
+    if refusal := reach.refusal(match):
+        return refusal
+    if match.quality < min_quality:
+        return WhyNot.LOW_QUALITY
+    if winner is None or winner == match:
+        return None
+    same_rule = winner.rule_id == match.rule_id
+    return WhyNot.OTHER_HASH if same_rule else WhyNot.OTHER_RULE
 
 
 def left_out_for_quality(
@@ -139,18 +210,31 @@ class _Reach:
         self._exceptions = _nearest_exceptions(matches, ruleset)
 
     def hit(self, match: PostMatch) -> _Hit | None:
-        if match.rule_id not in self._rules:
+        """The match with its rank, if its rule may decide by it."""
+        if self.refusal(match):
             return None
         order, rule = self._rules[match.rule_id]
-        hash_order = self._hash_orders[rule.id].get(match.rule_hash)
-        if hash_order is None or match.distance > self._thresholds[rule.id]:
-            return None
-        if match.did in rule.ignore_dids or self._why_set_aside(rule.id, match.rule_hash):
-            return None
-        exception = self._exceptions.get((match.blob_cid, rule.id))
+        return _Hit(order, self._hash_orders[rule.id][match.rule_hash], match)
+
+    def refusal(self, match: PostMatch) -> WhyNot | None:
+        """Why the match is none by the rules as they are now; None if it is."""
+        if match.rule_id not in self._rules:
+            known = match.rule_id in self._hash_orders
+            return WhyNot.RULE_EXPIRED if known else WhyNot.RULE_GONE
+        _, rule = self._rules[match.rule_id]
+        if match.rule_hash not in self._hash_orders[rule.id]:
+            is_exception = match.rule_hash in rule.except_hashes
+            return WhyNot.EXCEPTION if is_exception else WhyNot.HASH_GONE
+        if match.distance > self._thresholds[rule.id]:
+            return WhyNot.TOO_FAR
+        if match.did in rule.ignore_dids:
+            return WhyNot.IGNORED
+        if self._why_set_aside(rule.id, match.rule_hash):
+            return WhyNot.SET_ASIDE
+        exception = self._exceptions.get((match.blob_cid, match.rule_id))
         if exception is not None and exception <= match.distance:
-            return None
-        return _Hit(order, hash_order, match)
+            return WhyNot.NEARER_EXCEPTION
+        return None
 
 
 def _nearest_exceptions(

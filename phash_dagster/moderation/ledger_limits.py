@@ -291,6 +291,19 @@ def _spent(connection: Connection, rows: Sequence[Action], now: datetime) -> Spe
     )
 
 
+def spent_lately(connection: Connection, did: str, now: datetime) -> Spent:
+    """What the last day counts for the budgets, of accounts for this one."""
+    lately = and_(_counts(), _T.planned_at >= now - DAY)
+    by_rule = _grouped(connection, _T.rule_id, lately)
+    return Spent(
+        by_rule=by_rule,
+        by_account=_by_account(connection, {did}, lately),
+        in_day=sum(by_rule.values()),
+        takedowns=_count(connection, and_(lately, _T.event == Event.TAKEDOWN.value)),
+        quarantined=_quarantined(connection),
+    )
+
+
 def _counts() -> ColumnElement[bool]:
     """What budgets count: what is sent or will be, unless a person released it."""
     return and_(

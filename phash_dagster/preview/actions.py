@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from phash_dagster.moderation.actions import Action, Claim, State
 from phash_dagster.moderation.decisions import Decision
 from phash_dagster.moderation.plan import PlanContext, wanted_claims
+from phash_dagster.moderation.shadow import shadow_causes
 from phash_dagster.preview.model import ActionCount, Outcome, RulePreview
 from phash_dagster.preview.trial import LANE
 from phash_dagster.settings import Settings
@@ -78,11 +79,6 @@ def _why(action: Action, rule: RulePreview, settings: Settings) -> str:
     """Why an action would not be sent; empty if it would."""
     if action.state is not State.SHADOW:
         return action.reason or ""
-    causes = {
-        "the rule's mode": rule.mode == "shadow",
-        "the rule's backfill": action.lane == "backfill" and rule.backfill == "shadow",
-        "MODERATION_MODE": settings.moderation_mode == "shadow",
-        "missing credentials": bool(settings.missing_credentials),
-        "BACKFILL_MODE": action.lane == "backfill" and settings.backfill_mode == "shadow",
-    }
-    return ", ".join(name for name, holds in causes.items() if holds)
+    return ", ".join(
+        shadow_causes(settings, rule_mode=rule.mode, rule_backfill=rule.backfill, lane=action.lane)
+    )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phash_dagster.moderation.decisions import Decision, PostMatch, decide
+from phash_dagster.moderation.decisions import Decision, PostMatch, WhyNot, decide, judge
 from phash_dagster.rules.model import RuleSet, SetAside
 from tests.moderation.builders import DID, HASH, NOW, post_uri, rule, rules
 
@@ -214,3 +214,69 @@ def test_each_image_is_won_by_the_rule_that_brute_force_finds(matches: list[Post
         for blob in decision.blob_cids
     }
     assert found == _by_brute_force(matches, ruleset)
+
+
+# Why not
+
+
+@pytest.mark.parametrize(
+    ("matches", "fields", "why"),
+    [
+        ([match()], {}, None),
+        ([match("gone")], {}, WhyNot.RULE_GONE),
+        ([match()], {"expires": "2026-11-01"}, WhyNot.RULE_EXPIRED),
+        ([match(rule_hash=OTHER_HASH)], {}, WhyNot.HASH_GONE),
+        ([match(distance=4)], {}, WhyNot.TOO_FAR),
+        ([match()], {"ignore_dids": (DID,)}, WhyNot.IGNORED),
+        ([match(quality=9)], {}, WhyNot.LOW_QUALITY),
+        ([match(rule_hash=OTHER_HASH)], {"except_hashes": (OTHER_HASH,)}, WhyNot.EXCEPTION),
+        (
+            [match(distance=2), match(rule_hash=OTHER_HASH, distance=2)],
+            {"except_hashes": (OTHER_HASH,)},
+            WhyNot.NEARER_EXCEPTION,
+        ),
+    ],
+    ids=lambda value: str(value) if isinstance(value, WhyNot) else "",
+)
+def test_a_match_that_does_not_decide_says_why(
+    matches: list[PostMatch], fields: dict[str, Any], why: WhyNot | None
+) -> None:
+    ruleset = rules(rule(id="first", **fields))
+    [judged, *_] = judge(matches, ruleset, NOW, min_quality=10)
+    assert judged.why_not is why
+
+
+def test_a_hash_that_was_set_aside_does_not_decide() -> None:
+    aside = [SetAside("first", HASH, "flat-hash")]
+    ruleset = RuleSet.of([rule(id="first")], default_threshold=3, set_aside=aside)
+    [judged] = judge([match()], ruleset, NOW)
+    assert judged.why_not is WhyNot.SET_ASIDE
+
+
+def test_the_match_that_decides_instead_is_named() -> None:
+    ruleset = rules(rule(HASH, OTHER_HASH, id="first"), rule(id="second"))
+    nearest = match(rule_hash=OTHER_HASH, distance=0)
+    judged = judge([match(), nearest, match("second", distance=0)], ruleset, NOW)
+    assert [each.why_not for each in judged] == [WhyNot.OTHER_HASH, None, WhyNot.OTHER_RULE]
+    assert {each.winner for each in judged} == {nearest}
+
+
+@given(_stored_matches())
+def test_what_decides_by_the_verdicts_is_what_is_decided(matches: list[PostMatch]) -> None:
+    ruleset = rules(
+        rule(id="first", hamming_threshold=1, ignore_dids=("did:plc:ignored",)),
+        rule(HASH, OTHER_HASH, id="second", hamming_threshold=3),
+        rule(id="third", hamming_threshold=5),
+    )
+    judged = judge(matches, ruleset, NOW)
+    assert [each.match for each in judged] == matches
+    decides = {
+        (each.match.uri, each.match.cid, each.match.blob_cid, each.match.rule_id)
+        for each in judged
+        if each.why_not is None
+    }
+    assert decides == {
+        (decision.uri, decision.cid, blob_cid, decision.rule.id)
+        for decision in decide(matches, ruleset, NOW)
+        for blob_cid in decision.blob_cids
+    }

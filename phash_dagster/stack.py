@@ -71,6 +71,12 @@ def prepare_home(settings: Settings, environment: Mapping[str, str]) -> dict[str
     if ours or not instance_file.exists():
         postgresql = bool(settings.dagster_storage_url)
         _replace(instance_file, instance_settings(home if ours else None, postgresql=postgresql))
+    return home_environment(settings, environment)
+
+
+def home_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment that names the folder that Dagster keeps its state in; changes nothing."""
+    home = home_of(settings, environment)
     return {
         **environment,
         **_bytecode_cache(home, environment),

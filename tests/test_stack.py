@@ -110,14 +110,25 @@ def test_a_signal_to_dev_leaves_no_process_behind(number: signal.Signals, tmp_pa
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 180
-    children: list[psutil.Process] = []
-    while len(children) < 3 and time.monotonic() < deadline:
-        time.sleep(0.5)
-        children = psutil.Process(dev.pid).children(recursive=True)
-    assert len(children) >= 3
-    dev.send_signal(number)
-    assert dev.wait(60) == 0
+    try:
+        children = children_of(dev, at_least=3)
+        dev.send_signal(number)
+        assert dev.wait(120) == 0
+    finally:
+        dev.kill()
     gone, alive = psutil.wait_procs(children, timeout=20)
     assert not alive
     assert gone
+
+
+def children_of(process: "subprocess.Popen[bytes]", *, at_least: int) -> list[psutil.Process]:
+    deadline = time.monotonic() + 180
+    while True:
+        found = psutil.Process(process.pid).children(recursive=True)
+        if len(found) >= at_least:
+            return found
+        if time.monotonic() > deadline:
+            process.terminate()  # with what it has started so far
+            process.wait(60)
+            raise AssertionError(f"only {len(found)} processes came up")
+        time.sleep(0.5)

@@ -45,7 +45,8 @@ class ArchiveWriter:
             stored = path.name.endswith(_COMPRESSED)
             info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
             with self._archive.open(info, "w", force_zip64=True) as target:
-                self.files[name] = _copy(source, target)
+                size, digest = _copy(source, target)
+            self.files[name] = FileEntry(size, digest, os.fstat(source.fileno()).st_mtime_ns)
 
     def finish(self, manifest: Manifest) -> None:
         """Add the manifest, which has to name the files."""
@@ -72,10 +73,19 @@ def new_archive(target: Path) -> Iterator[ArchiveWriter]:
                 yield ArchiveWriter(archive)
             file.flush()
             os.fsync(file.fileno())
-        # Not over a file that somebody made meanwhile.
-        os.link(temporary, target)
+        _give_name(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _give_name(temporary: Path, target: Path) -> None:
+    """Rename a file, and overwrite none that somebody made meanwhile."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise BackupError(f"{target} exists already; name another file") from None
+    except OSError:
+        temporary.rename(target)  # some shares and sticks have no second names
 
 
 class ArchiveReader:
@@ -105,6 +115,8 @@ class ArchiveReader:
                 self._write(name, file)
                 file.flush()
                 os.fsync(file.fileno())
+            time_ns = self.manifest.files[name].time_ns
+            os.utime(target, ns=(time_ns, time_ns))
             on_file(name)
 
     def verify(self, on_file: Callable[[str], None]) -> None:
@@ -125,7 +137,8 @@ class ArchiveReader:
                 found = _copy(source, target)
         except (KeyError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise BackupError(f"{self._path}: {name} cannot be read ({error})") from None
-        if found != self.manifest.files[name]:
+        entry = self.manifest.files[name]
+        if found != (entry.size, entry.sha256):
             raise BackupError(f"{self._path}: {name} is damaged: its checksum is another")
 
 
@@ -146,13 +159,14 @@ def opened_archive(path: Path) -> Iterator[ArchiveReader]:
         yield ArchiveReader(path, archive)
 
 
-def _copy(source: IO[bytes], target: IO[bytes]) -> FileEntry:
+def _copy(source: IO[bytes], target: IO[bytes]) -> tuple[int, str]:
+    """Copy all of a file; return its size in bytes and its SHA-256."""
     digest, size = hashlib.sha256(), 0
     while chunk := source.read(_CHUNK):
         digest.update(chunk)
         size += len(chunk)
         target.write(chunk)
-    return FileEntry(size, digest.hexdigest())
+    return size, digest.hexdigest()
 
 
 def _inner(name: str) -> PurePosixPath:

@@ -78,7 +78,7 @@ def create_backup(
         on_step: Told what is being done.
 
     Raises:
-        BackupError: There is nothing to back up, or `target` exists.
+        BackupError: There is nothing to back up, or `target` exists or lies in `DATA_DIR`.
         WarehouseBusyError, LedgerError, OSError: A store cannot be read, or the disk is full.
     """
     settings = source.settings
@@ -86,6 +86,11 @@ def create_backup(
         raise BackupError(f"{settings.data_dir} is empty: there is nothing to back up")
     if not target.parent.is_dir():
         raise BackupError(f"{target.parent} is no folder")
+    if target.resolve().is_relative_to(settings.data_dir.resolve()):
+        raise BackupError(
+            f"{target} is inside of DATA_DIR and would be lost with it; name another folder, best "
+            "on another disk"
+        )
     with (
         new_archive(target) as archive,
         tempfile.TemporaryDirectory(dir=target.parent, prefix=".phash-backup-") as staging,

@@ -20,8 +20,7 @@ _LEFT_OUT: Final = frozenset(
     }
 )
 _DEMO: Final = ".phash-dagster-demo"
-BACKUP_NAME: Final = "phash-dagster-*.zip"
-_LEFT_OUT_PATTERNS: Final = ("*.tmp", "*.log", "*.wal", "*.spill", BACKUP_NAME)
+_LEFT_OUT_PATTERNS: Final = ("*.tmp", "*.log", "*.wal", "*.spill")
 
 
 @dataclass(frozen=True)

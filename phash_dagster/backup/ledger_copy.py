@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from sqlalchemy import Connection, Engine, Table, create_engine, func, inspect, make_url, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Integer,
+    Table,
+    create_engine,
+    func,
+    inspect,
+    make_url,
+    select,
+)
 
 from phash_dagster.backup.sqlite_files import sqlite_snapshot
 from phash_dagster.moderation.ledger_database import open_engine, write
@@ -158,4 +168,5 @@ def _go_on_counting(connection: Connection) -> None:
 
 
 def _numbered(table: Table) -> list[str]:
-    return [column.name for column in table.primary_key.columns if column.autoincrement is True]
+    """Key columns that the database may number."""
+    return [column.name for column in table.primary_key.columns if isinstance(column.type, Integer)]

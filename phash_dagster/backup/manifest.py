@@ -25,6 +25,8 @@ class FileEntry(msgspec.Struct, frozen=True):
     size: int
     """Bytes."""
     sha256: str
+    time_ns: int = 0
+    """When it was last written, nanoseconds since 1970: some stores go by it."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

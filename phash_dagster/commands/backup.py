@@ -49,7 +49,7 @@ def backup(
     now = utc_now()
     target = file / f"phash-dagster-{now:%Y%m%dT%H%M%SZ}.zip" if file.is_dir() else file
     first_day = None if days is None else f"{now - timedelta(days=days):%Y-%m-%d}"
-    with _errors(), progress_line() as progress, _dagster(settings) as dagster:
+    with _errors(), progress_line() as progress, _dagster_there(settings) as dagster:
         made = create_backup(
             Source(settings, dagster), target.absolute(), first_day=first_day, on_step=progress
         )
@@ -80,7 +80,7 @@ def restore(
             typer.echo(f"{file} is whole: {_size(found)}, made {found.made_at:%Y-%m-%d %H:%M} UTC.")
             return
         with exclusive(settings):
-            target = Target(settings, lambda: _dagster(settings))
+            target = Target(settings, lambda: _dagster_here(settings))
             done = restore_backup(file, target, keep_ledger=keep_ledger, on_step=progress)
     typer.echo(_what_now(done, settings))
 
@@ -107,12 +107,39 @@ def _size(manifest: "Manifest") -> str:
 
 
 @contextmanager
-def _dagster(settings: Settings) -> "Iterator[DagsterStorage]":
-    from phash_dagster.stack import dagster_instance, prepare_home
+def _dagster_there(settings: Settings) -> "Iterator[DagsterStorage]":
+    """The storage of a pipeline, which may be running: its instance settings stay as they are."""
+    from phash_dagster.backup.archive import BackupError
+    from phash_dagster.stack import home_environment, home_of
 
-    with dagster_instance(prepare_home(settings, os.environ)) as instance:
-        from phash_dagster.defs.storage_copy import storage_of
+    instance_file = home_of(settings, os.environ) / "dagster.yaml"
+    if not instance_file.exists():
+        raise BackupError(f"there is no {instance_file}: no pipeline was started on this DATA_DIR")
+    in_postgresql = "DAGSTER_STORAGE_URL" in instance_file.read_text("utf-8")
+    if in_postgresql and not settings.dagster_storage_url:
+        raise BackupError(
+            "this pipeline has its Dagster storage in PostgreSQL, and DAGSTER_STORAGE_URL is not "
+            "set here: give this command the settings that the pipeline has"
+        )
+    with _storage(home_environment(settings, os.environ)) as storage:
+        yield storage
 
+
+@contextmanager
+def _dagster_here(settings: Settings) -> "Iterator[DagsterStorage]":
+    """The storage that a pipeline with these settings has, made where it is missing."""
+    from phash_dagster.stack import prepare_home
+
+    with _storage(prepare_home(settings, os.environ)) as storage:
+        yield storage
+
+
+@contextmanager
+def _storage(environment: dict[str, str]) -> "Iterator[DagsterStorage]":
+    from phash_dagster.defs.storage_copy import storage_of
+    from phash_dagster.stack import dagster_instance
+
+    with dagster_instance(environment) as instance:
         yield storage_of(instance)
 
 

@@ -164,11 +164,19 @@ class TestOnSqlite:
             assert stores.settings.session_path.name not in str(archive.namelist())
             assert not any(b"a token" in archive.read(name) for name in archive.namelist())
 
-    def test_earlier_backups_are_not_in_it(self, stores: Stores) -> None:
-        folder = stores.settings.data_dir
-        stores.backup(folder / "phash-dagster-1.zip")
-        files = stores.backup(folder / "phash-dagster-2.zip").files
-        assert not [name for name in files if ".zip" in name]
+    def test_a_backup_is_not_kept_with_what_it_is_of(self, stores: Stores) -> None:
+        with pytest.raises(BackupError, match="inside of DATA_DIR"):
+            stores.backup(stores.settings.data_dir / "backup.zip")
+
+    def test_files_are_as_old_as_they_were(self, stores: Stores, tmp_path: Path) -> None:
+        def times(of: Stores) -> dict[str, int]:
+            folder = of.settings.data_dir / "ingest_batches"
+            return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
+
+        stores.backup(tmp_path / "backup.zip")
+        other = Stores(tmp_path / "two")
+        other.restore(tmp_path / "backup.zip")
+        assert times(other) == times(stores) != {}
 
     def test_parquet_files_of_earlier_days_can_be_left_out(
         self, stores: Stores, tmp_path: Path

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from phash_dagster.sandbox.pipeline import LocalPipeline
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 class Service:

@@ -6,6 +6,11 @@ from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 from phash_dagster.defs.action_health import action_checks, action_health_sensor
 from phash_dagster.defs.action_outcomes import action_outcomes, outcomes_schedule
 from phash_dagster.defs.alerts import alert_sensor
+from phash_dagster.defs.analytics_snapshot import (
+    analytics_snapshot,
+    snapshot_schedule,
+    take_snapshot,
+)
 from phash_dagster.defs.catch_up_sensor import catch_up_sensor
 from phash_dagster.defs.compact_hours import compact_hours, compaction_schedule
 from phash_dagster.defs.exempt_accounts import exempt_accounts, exempt_lists_sensor
@@ -51,6 +56,7 @@ def definitions() -> dg.Definitions:
             moderation_actions,
             action_outcomes,
             match_report,
+            analytics_snapshot,
         ],
         asset_checks=[*ingest_checks, *action_checks, golden_hashes],
         jobs=[
@@ -58,6 +64,7 @@ def definitions() -> dg.Definitions:
             rematch_hours,
             load_rules,
             write_report,
+            take_snapshot,
             read_exempt_lists,
             read_action_outcomes,
             compact_hours,
@@ -85,6 +92,7 @@ def definitions() -> dg.Definitions:
             compaction_schedule,
             maintenance_schedule,
             outcomes_schedule,
+            snapshot_schedule,
         ],
         resources=resources(load_settings()),
         # What people launch in the UI, too, runs in one process, as the jobs do.

@@ -444,6 +444,11 @@ class Settings(BaseSettings):
         return self.data_dir / "warehouse.duckdb"
 
     @property
+    def analytics_path(self) -> Path:
+        """The snapshot that people query: a link to the latest."""
+        return self.data_dir / "analytics.duckdb"
+
+    @property
     def image_posts_dir(self) -> Path:
         """Root of the hourly Parquet partitions."""
         return self.data_dir / "image_posts"

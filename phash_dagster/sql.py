@@ -22,6 +22,15 @@ def statement(name: str) -> str:
     return (sql_root() / f"{name}.sql").read_text(encoding="utf-8")
 
 
+def temporary_view(name: str) -> str:
+    """The statement that makes of `sql/<name>.sql`, a question, a temporary view of its own name.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    return f"CREATE OR REPLACE TEMP VIEW {name.rpartition('/')[2]} AS\n{statement(name)}"
+
+
 def statements(folder: str) -> dict[str, str]:
     """Every statement of a folder by file name without suffix, in name order."""
     return {

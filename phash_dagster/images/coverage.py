@@ -43,7 +43,7 @@ class CoverageVerdict:
 
 def hour_coverage(connection: Connection) -> list[HourCoverage]:
     """How the images of the attached hours stand, hour by hour."""
-    cursor = connection.execute(statement("analysis/coverage"))
+    cursor = connection.execute(statement("images/coverage"))
     columns = [column for column, *_ in cursor.description or ()]
     rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
     return [HourCoverage(row.pop("hour"), row.pop("seen"), row) for row in rows]

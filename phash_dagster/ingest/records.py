@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from phash_dagster.ingest.schema import SCHEMA, IngestRecord
-from phash_dagster.sql import statement
+from phash_dagster.sql import statement, temporary_view
 from phash_dagster.warehouse import Connection
 from phash_dagster.warehouse.parquet_files import remove_abandoned, write_table
 
@@ -94,7 +94,7 @@ class IngestRecords:
             # Compaction removed a file after it was listed; its rows are in the compacted one.
             self._load(connection, since)
         for view in VIEWS:
-            connection.execute(statement(view))
+            connection.execute(temporary_view(view))
 
     def _load(self, connection: Connection, since: datetime | None) -> None:
         # An empty file of the right schema keeps the table valid when there are no records.

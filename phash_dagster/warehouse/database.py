@@ -57,7 +57,7 @@ class Warehouse:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._open(read_only=False) as connection:
             _migrate(connection)
-            with _transaction(connection):
+            with transaction(connection):
                 yield connection
 
     @contextmanager
@@ -134,7 +134,7 @@ class Warehouse:
 
     def _retry(self, attempt_once: Callable[[], T]) -> T:
         retrying = stamina.retry_context(
-            on=_is_lock_conflict,
+            on=is_lock_conflict,
             attempts=None,
             timeout=self._lock_wait_seconds,
             wait_initial=0.01,
@@ -147,12 +147,12 @@ class Warehouse:
                 with attempt:
                     return attempt_once()
         except (duckdb.Error, BlockingIOError) as error:
-            if not _is_lock_conflict(error):
+            if not is_lock_conflict(error):
                 raise
             raise WarehouseBusyError(
                 f"{self.path} was in use by another process for {self._lock_wait_seconds:g} s. "
                 "Close programs that have this file open (a DuckDB shell, a notebook); "
-                f"query a copy of it instead. DuckDB says: {error}"
+                f"ask the snapshot analytics.duckdb instead. DuckDB says: {error}"
             ) from error
         raise AssertionError("unreachable: stamina returns or raises")
 
@@ -190,7 +190,8 @@ class Warehouse:
             yield
 
 
-def _is_lock_conflict(error: Exception) -> bool:
+def is_lock_conflict(error: Exception) -> bool:
+    """Whether a file could not be opened because another process, or thread, has it open."""
     if isinstance(error, BlockingIOError):  # of the gate
         return True
     # The second text is what a process gets that reads and writes in two threads.
@@ -200,7 +201,8 @@ def _is_lock_conflict(error: Exception) -> bool:
 
 
 @contextmanager
-def _transaction(connection: Connection) -> Iterator[None]:
+def transaction(connection: Connection) -> Iterator[None]:
+    """One transaction: committed on normal exit, rolled back when the block raises."""
     connection.begin()
     try:
         yield
@@ -215,7 +217,7 @@ def _migrate(connection: Connection) -> None:
     pending = _pending(connection)
     if not pending:
         return
-    with _transaction(connection):
+    with transaction(connection):
         connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations "
             "(name VARCHAR PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT current_timestamp)"

@@ -1,5 +1,4 @@
 -- What in events was not understood or not taken, by type, with one sample AT URI each?
-CREATE OR REPLACE TEMP VIEW ingest_anomalies AS
 WITH noted AS (
     FROM ingest_batches
     SELECT

@@ -4,6 +4,8 @@
 -- A table, unlike image_posts: small, and then compaction may remove the files while it is used.
 CREATE OR REPLACE TEMP TABLE ingest_batches AS
 FROM read_parquet(getvariable('ingest_files'), hive_partitioning = false)
-SELECT *
+SELECT
+    make_timestamp(ended_us)::DATE AS day,
+    *
 WHERE ended_us >= getvariable('ingest_since_us')
 QUALIFY row_number() OVER (PARTITION BY name ORDER BY ended_us DESC) = 1;

@@ -1,9 +1,9 @@
 -- How far behind was each batch, by the clock and by the stream's own count, and how fast was it?
 -- lag_seconds: our clock when reading ended, less the newest event. It grows while the pipeline
 -- or the host falls behind. sequence_lag: events the host had beyond what was read, where known.
-CREATE OR REPLACE TEMP VIEW pipeline_lag AS
 FROM ingest_batches
 SELECT
+    day,
     make_timestamptz(ended_us) AS ended_at,
     host,
     (ended_us - newest_us) / 1e6 AS lag_seconds,

@@ -1,9 +1,9 @@
 -- Where may events be missing, because a Jetstream host no longer had them?
 -- A gap that one host has may have been filled from another: overlaps are not merged.
-CREATE OR REPLACE TEMP VIEW stream_gaps AS
 WITH found AS (
     FROM ingest_batches
     SELECT
+        day,
         name,
         ended_us,
         unnest(gaps) AS gap
@@ -11,6 +11,7 @@ WITH found AS (
 
 FROM found
 SELECT
+    day,
     make_timestamptz(gap.from_us) AS from_time,
     make_timestamptz(gap.to_us) AS to_time,
     gap.host,

@@ -1,0 +1,2 @@
+-- Makes room for the view that stands for it.
+DROP TABLE snapshot.image_hashes;

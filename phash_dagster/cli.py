@@ -15,6 +15,7 @@ from phash_dagster.commands.doctor import doctor
 from phash_dagster.commands.explain import explain
 from phash_dagster.commands.import_legacy import import_legacy
 from phash_dagster.commands.maintenance import maintenance
+from phash_dagster.commands.query import query
 from phash_dagster.commands.shared import announcement, writable_settings_or_exit
 from phash_dagster.commands.similar import similar
 
@@ -36,6 +37,7 @@ app.command()(explain)
 app.command()(import_legacy)
 app.command()(maintenance)
 app.command()(doctor)
+app.command()(query)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from phash_dagster.analysis.questions import questions
 from phash_dagster.sql import sql_root, statement, statements
 
 FILES = sorted(sql_root().rglob("*.sql"))
@@ -18,7 +19,8 @@ def test_a_statement_says_what_it_is_for_and_stands_alone(name: str) -> None:
     assert text.startswith("-- "), "the first line is a comment: what does it answer?"
     code = re.sub(r"--.*", "", text).strip()
     assert code.endswith(";")
-    if not name.startswith("schema/"):  # a migration is one step, of several statements
+    # A migration is one step, of several statements, and so are the comments of a view.
+    if not name.startswith(("schema/", "analysis/comments/")):
         assert code.count(";") == 1, "one statement per file"
     assert max(map(len, text.splitlines())) <= 100
 
@@ -27,6 +29,9 @@ def test_a_statement_says_what_it_is_for_and_stands_alone(name: str) -> None:
 def test_a_statement_is_used(name: str) -> None:
     sources = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
     folder, stem = name.rsplit("/", 1)
+    if folder == "analysis":
+        assert stem.replace("_", "-") in questions(), f"nobody can ask {stem}"
+        return
     assert f'"{name}"' in sources or f'f"{folder}/' in sources, f"nothing loads {stem}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import typer
 
@@ -82,11 +82,13 @@ def moment(text: str, now: datetime) -> datetime:
         raise typer.BadParameter(str(error), param_hint="--since") from None
 
 
-def output() -> "Console":
-    """Where tables go. Lines that nobody's terminal bounds are not folded at its width."""
+def output(file: IO[str] | None = None) -> "Console":
+    """Where tables go, by default to standard output. Lines that nobody's terminal bounds are not
+    folded at its width."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else _WIDE)
+    on_terminal = file is None and sys.stdout.isatty()
+    return Console(width=None if on_terminal else _WIDE, file=file)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 
 from phash_dagster.analysis.questions import questions
 from phash_dagster.sql import sql_root, statement, statements
+from phash_dagster.warehouse import Warehouse
 
 FILES = sorted(sql_root().rglob("*.sql"))
 NAMES = [str(path.relative_to(sql_root()).with_suffix("")) for path in FILES]
@@ -43,3 +44,16 @@ def test_a_name_without_a_file_is_an_error() -> None:
 def test_migrations_come_in_the_order_of_their_numbers() -> None:
     names = list(statements("schema"))
     assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
+
+
+def test_every_table_view_and_column_of_the_warehouse_says_what_it_holds(tmp_path: Path) -> None:
+    entries = (
+        "FROM duckdb_tables() SELECT table_name, comment WHERE NOT internal UNION ALL "
+        "FROM duckdb_views() SELECT view_name, comment WHERE NOT internal UNION ALL "
+        "FROM duckdb_columns() SELECT table_name || '.' || column_name, comment WHERE NOT internal"
+    )
+    with Warehouse(tmp_path / "warehouse.duckdb").read() as connection:
+        found = connection.execute(entries).fetchall()
+    silent = [name for name, comment in found if not comment]
+    assert silent == [], "COMMENT ON each of these in a migration: sql/schema/…_comments.sql"
+    assert all(comment.endswith(".") for _, comment in found), "a comment is a sentence"

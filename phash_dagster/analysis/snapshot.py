@@ -36,6 +36,8 @@ from phash_dagster.warehouse.parquet_files import remove_abandoned, sync, write_
 OLD_FOLDERS_STAY: Final = timedelta(days=1)
 """How long the Parquet files of an earlier release stay, for those who have its snapshot open."""
 
+MEMORY_LIMIT: Final = "1GB"
+
 Progress = Callable[[str], None]
 """Is told what is done next, in a few words."""
 
@@ -96,7 +98,7 @@ def make_snapshot(
     with sources.warehouse.read():
         pass  # What does not exist yet, or is of an earlier release, is brought up to date.
     progress("waiting for another snapshot")
-    with _alone(store), duckdb.connect() as connection:
+    with _alone(store), duckdb.connect(config={"memory_limit": MEMORY_LIMIT}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         _remove_leftovers(path, store)
         making = _Making(sources, store, connection, clock)

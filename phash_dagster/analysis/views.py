@@ -28,6 +28,7 @@ VIEWS: Final[Mapping[str, str]] = {
     "post_matches": "analysis/views/post_matches",
     "actions_daily": "analysis/views/actions_daily",
     "top_accounts": "analysis/views/top_accounts",
+    "rule_precision": "analysis/views/rule_precision",
     "coverage": "analysis/views/coverage",
     "hash_clusters": "analysis/views/hash_clusters",
 }

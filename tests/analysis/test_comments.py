@@ -30,11 +30,6 @@ def assert_all_say_something(found: dict[tuple[str, str], str | None]) -> None:
         assert text.endswith("."), f"{table}.{column}: a comment is a sentence"
 
 
-def test_in_the_warehouse(past: Snapped) -> None:
-    with past.warehouse.read() as connection:
-        assert_all_say_something(comments(connection))
-
-
 def test_in_the_snapshot(past: Snapped) -> None:
     past.take()
     with past.open() as connection:

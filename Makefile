@@ -36,6 +36,10 @@ check: environment ## Lint, formatting and types
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
+.PHONY: data-model
+data-model: environment ## Write docs/data-model.md anew, from the schema
+	$(RUN) python -m tests.analysis.data_model
+
 .PHONY: environment
 environment: .venv/.installed
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from tempfile import TemporaryDirectory
+from typing import Final, cast
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +16,9 @@ from phash_dagster.analysis.snapshot import recipe
 from phash_dagster.sql import statement
 from phash_dagster.warehouse import Connection
 from phash_dagster.warehouse.database import is_lock_conflict
+
+MEMORY_LIMIT: Final = "2GB"
+"""What a question may use before it goes to disk: the pipeline runs on the same machine."""
 
 
 class NoSnapshotError(RuntimeError):
@@ -43,7 +47,9 @@ def ask(path: Path, question: Question, values: Mapping[str, Value]) -> Answer:
         NoSnapshotError: There is none, another program writes into it, or another release made it.
         duckdb.Error: The question failed.
     """
-    with _open(path) as connection:
+    with TemporaryDirectory(prefix="phash-dagster-query-") as spill, _open(path) as connection:
+        connection.execute("SET memory_limit = $1", [MEMORY_LIMIT])
+        connection.execute("SET temp_directory = $1", [spill])
         taken_at = _taken_at(connection)
         for name, value in values.items():
             # A name cannot be bound; this one stands in the header of the question.

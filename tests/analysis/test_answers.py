@@ -486,6 +486,25 @@ def test_labels_by_lane(world: World) -> None:
     )
 
 
+def test_least_precise(world: World) -> None:
+    sent: Counter[tuple[str, str, int]] = Counter()
+    wrong: Counter[tuple[str, str, int]] = Counter()
+    for action in world.actions:
+        is_sent = action.state is State.SENT and action.mode == "live" and planned(action)
+        if is_sent and action.event in (Event.LABEL, Event.TAKEDOWN):
+            key = action.rule_id, action.rule_hash, action.distance
+            sent[key] += 1
+            wrong[key] += action.action_id in world.reversed
+    found = answer(world, "least-precise", most=100)
+    keys = [(row["rule_id"], row["rule_hash"], row["distance"]) for row in found]
+    assert dict(zip(keys, (row["actions"] for row in found), strict=True)) == sent
+    for key, row in zip(keys, found, strict=True):
+        assert row["reversed_by_people"] == wrong[key]
+        assert row["precision"] == round(1 - wrong[key] / sent[key], 3)
+    assert sum(wrong.values()) == 2
+    assert found[0]["precision_low"] == min(row["precision_low"] for row in found)
+
+
 def test_version_changes(world: World) -> None:
     found = by(answer(world, "version-changes"), "rule_id", "kind", "rule_hash")
     assert {key: row["changes"] for key, row in found.items()} == {

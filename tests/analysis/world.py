@@ -104,6 +104,8 @@ class World(Snapped):
         super().__init__(folder)
         self.rows: list[ImagePost] = []
         self.actions: list[Action] = []
+        self.reversed: list[int] = []
+        """Numbers of the actions that people took back."""
 
     def seen(self) -> list[ImagePost]:
         """The rows that are images of posts."""
@@ -256,8 +258,19 @@ def _act(world: World) -> None:
     world.actions = [
         _numbered(action, number) for number, action in enumerate(world.actions, start=1)
     ]
+    world.reversed = [
+        action.action_id
+        for action in world.actions
+        if action.state is State.SENT and action.event is Event.LABEL and action.distance == 0
+    ][:2]
     with world.warehouse.write() as connection:
         save_actions(connection, world.actions)
+        for action_id in world.reversed:
+            connection.execute(
+                "INSERT INTO action_outcomes VALUES "
+                "($1, $1 + 1000, 'label_negated', 'did:plc:person', 'people', $2, 'wrong')",
+                [action_id, NOW],
+            )
 
 
 def _action(match: Match, state: State, chance: random.Random) -> Action:

@@ -14,7 +14,8 @@ _LEFT_OUT: Final = frozenset(
     {
         ".running",  # says which process holds DATA_DIR
         "code.sock",
-        "analytics.duckdb",  # a copy, made anew by its schedule
+        "analytics.duckdb",  # a copy, made anew by its schedule; a link into
+        "analytics",
         "ozone_session.json",  # as good as a password
         "restored.json",  # speaks of an earlier restore of this folder
     }

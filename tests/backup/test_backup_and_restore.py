@@ -10,11 +10,14 @@ import duckdb
 import pytest
 from dagster import DagsterRunStatus, RunsFilter
 
+from phash_dagster.analysis import Sources, make_snapshot
 from phash_dagster.backup import RESTORING
 from phash_dagster.backup import restore as restore_module
 from phash_dagster.backup.archive import BackupError
 from phash_dagster.backup.create import Source, create_backup
 from phash_dagster.backup.restore import check_backup
+from phash_dagster.clock import utc_now
+from phash_dagster.ingest import IngestRecords
 from phash_dagster.moderation.after_restore import NOTE
 from phash_dagster.stack import StackError, exclusive, prepare_home, recover
 from phash_dagster.warehouse import ImagePosts
@@ -177,6 +180,14 @@ class TestOnSqlite:
         other = Stores(tmp_path / "two")
         other.restore(tmp_path / "backup.zip")
         assert times(other) == times(stores) != {}
+
+    def test_the_snapshot_for_questions_is_not_in_it(self, stores: Stores, tmp_path: Path) -> None:
+        posts = ImagePosts(stores.settings.image_posts_dir)
+        sources = Sources(stores.warehouse, posts, IngestRecords.under(stores.settings.data_dir))
+        make_snapshot(sources, stores.settings.analytics_path, utc_now)
+        files = stores.backup(tmp_path / "backup.zip").files
+        assert files
+        assert not [name for name in files if "analytics" in name]
 
     def test_parquet_files_of_earlier_days_can_be_left_out(
         self, stores: Stores, tmp_path: Path

@@ -14,7 +14,7 @@ _LEFT_OUT: Final = frozenset(
     {
         ".running",  # says which process holds DATA_DIR
         "code.sock",
-        "analytics.duckdb",  # a copy, made anew by its schedule; a link into
+        "analytics.duckdb",  # what people query: made anew by its schedule, with the folder
         "analytics",
         "ozone_session.json",  # as good as a password
         "restored.json",  # speaks of an earlier restore of this folder
@@ -30,10 +30,11 @@ class FolderListing:
 
     folder: Path
     files: tuple[Path, ...]
+    _wanted: Callable[[Path], bool]
 
     def again(self) -> "FolderListing":
         """As they are now."""
-        return _listing(self.folder, lambda path: not _is_left_out(path))
+        return _listing(self.folder, self._wanted)
 
 
 def list_files(
@@ -57,7 +58,7 @@ def _walk(
 
     yield _listing(folder, wanted)
     for path in sorted(folder.iterdir()):
-        if not path.is_dir() or path.is_symlink() or not wanted(path) or (path / _DEMO).exists():
+        if not path.is_dir() or not wanted(path) or (path / _DEMO).exists():
             continue
         if first_day and _day(path, settings) < first_day:
             continue
@@ -66,10 +67,10 @@ def _walk(
 
 def _listing(folder: Path, wanted: Callable[[Path], bool]) -> FolderListing:
     if not folder.exists():
-        return FolderListing(folder, ())  # removed meanwhile, for its age
+        return FolderListing(folder, (), wanted)  # removed meanwhile, for its age
     files = (path for path in folder.iterdir() if path.is_file() and wanted(path))
     # By name: the compacted file of an hour after those that it is made of.
-    return FolderListing(folder, tuple(sorted(files)))
+    return FolderListing(folder, tuple(sorted(files)), wanted)
 
 
 def _day(folder: Path, settings: Settings) -> str:

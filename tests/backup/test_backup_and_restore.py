@@ -213,6 +213,28 @@ class TestOnSqlite:
         other.restore(tmp_path / "backup.zip")
         assert other.contents()["posts"] == before
 
+    def test_a_file_that_goes_meanwhile_brings_no_store_in_by_the_back_door(
+        self, stores: Stores, tmp_path: Path
+    ) -> None:
+        gone = stores.settings.data_dir / "short-lived.json"
+        gone.write_text("{}")
+
+        def remove(step: str) -> None:
+            if step.startswith("Parquet"):
+                gone.unlink()
+
+        made = stores.backup(tmp_path / "backup.zip", on_step=remove)
+        assert not [name for name in made.files if name.startswith("data/warehouse")]
+        assert not [name for name in made.files if name.startswith("data/ledger")]
+        assert "data/short-lived.json" not in made.files
+
+    def test_a_folder_on_another_disk_is_in_it(self, stores: Stores, tmp_path: Path) -> None:
+        posts = stores.settings.image_posts_dir
+        posts.rename(tmp_path / "large-disk")
+        posts.symlink_to(tmp_path / "large-disk")
+        made = stores.backup(tmp_path / "backup.zip")
+        assert len([name for name in made.files if "image_posts/hour" in name]) == len(FILES)
+
     def test_half_a_restore_is_not_started_on(
         self, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -121,7 +121,7 @@ def emit_ozone_events(
                 look_again=lambda: suppress_unwanted(ledger, warehouse, posts, clock(), settings),
             )
         finally:
-            mirrored = mirror_ledger(ledger, warehouse)
+            mirrored = mirror_ledger(ledger, warehouse, clock)
         states = {state.value: count for state, count in ledger.counts().items()}
     context.add_output_metadata({**summary.counts(), "mirrored": mirrored, "ledger": states})
 

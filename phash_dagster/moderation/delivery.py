@@ -7,7 +7,7 @@ from typing import Final
 from phash_dagster.moderation.actions import Action, Event, State
 from phash_dagster.moderation.emit_options import EmitOptions, Pacing, RunReport
 from phash_dagster.moderation.ledger import Ledger
-from phash_dagster.moderation.ledger_sending import Sent, Term
+from phash_dagster.moderation.ledger_sending import EmitterReplacedError, Sent, Term
 from phash_dagster.moderation.ozone import EmitResult
 from phash_dagster.moderation.ozone_circuit import OzoneCircuit, Pause
 from phash_dagster.moderation.ozone_errors import (
@@ -158,7 +158,7 @@ class Delivery:
         state = State.PLANNED
         if error.may_have_arrived:
             state = State.SENDING  # to be settled
-        elif row.failed_runs + charged >= self._options.runs:
+        elif charged and row.failed_runs + 1 >= self._options.runs:
             state = State.DEAD
             self._report.count(dead=1)
         sending = self._ledger.sending
@@ -176,10 +176,12 @@ class Delivery:
     def _stop_until(self, pause: Pause) -> None:
         self._report.stop(str(pause), pause.until)
 
-    @staticmethod
-    def _written(changed: int, expected: int = 1) -> None:
-        if changed != expected:
-            raise RuntimeError(
-                "an action stopped being `sending` while it was sent: another process changes the "
-                "ledger at the same time"
-            )
+    def _written(self, changed: int, expected: int = 1) -> None:
+        if changed == expected:
+            return
+        if not self._ledger.sending.is_current(self._term):
+            raise EmitterReplacedError("another emitter settled what this one had taken")
+        raise RuntimeError(
+            "an action stopped being `sending` while it was sent: another process changes the "
+            "ledger at the same time"
+        )

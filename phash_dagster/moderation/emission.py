@@ -26,7 +26,7 @@ OUT_OF_TIME: Final = "the time for one run is up; the next run goes on"
 REPLACED: Final = "another emitter has begun its work"
 
 _PAGE: Final = 50
-_MOST_ROWS: Final = 10_000
+_MOST_ROWS: Final = 100_000
 """Rows that a run puts in order; more than it can send in its time."""
 
 

@@ -115,6 +115,11 @@ class LedgerSending:
         except OperationalError:
             return  # the connection is lost: the next term waits a little longer, that is all
 
+    def is_current(self, term: Term) -> bool:
+        """Whether no other emitter has begun its term."""
+        with self._engine.connect() as connection:
+            return connection.scalar(select(emitter_terms.c.number)) == term.number
+
     # Rows
 
     def queue(self, limit: int) -> list[int]:

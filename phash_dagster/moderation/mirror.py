@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import pyarrow as pa
 
+from phash_dagster.clock import Clock, utc_now
 from phash_dagster.moderation.actions import Action
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.sql import statement
 from phash_dagster.warehouse import Connection, Warehouse
+
+SET_BACK: Final = timedelta(days=1)
+"""How far back changes are copied again while the clock is behind the last copy."""
 
 _TIME = pa.timestamp("us", tz="UTC")
 _SCHEMA = pa.schema(
@@ -50,11 +55,17 @@ _SCHEMA = pa.schema(
 )
 
 
-def mirror_ledger(ledger: Ledger, warehouse: Warehouse) -> int:
-    """Copy what changed in the ledger since the last copy; return how many rows that were."""
+def mirror_ledger(ledger: Ledger, warehouse: Warehouse, clock: Clock = utc_now) -> int:
+    """Copy what changed in the ledger since the last copy; return how many rows that were.
+
+    A clock that was set back stamps changes with times from before the last copy: until it has
+    caught up, all that changed within a day of it is copied.
+    """
     with warehouse.read() as connection:
         [(until,)] = connection.execute(statement("moderation/mirrored_until")).fetchall()
-    changed = ledger.changed_since(until or datetime(1970, 1, 1, tzinfo=UTC))
+    now = clock()
+    since = until or datetime(1970, 1, 1, tzinfo=UTC)
+    changed = ledger.changed_since(since if since <= now else now - SET_BACK)
     if changed:
         with warehouse.write() as connection:
             save_actions(connection, changed)

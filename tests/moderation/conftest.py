@@ -19,10 +19,25 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    server: Postgres = request.getfixturevalue("postgres")
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    """An empty database on PostgreSQL."""
     name = next(_names)
-    server.create_database(name)
-    return server.url(name, scheme="postgresql+psycopg2")
+    postgres.create_database(name)
+    return postgres.url(name, scheme="postgresql+psycopg2")
+
+
+def lose_every_lock(ledger: Ledger) -> None:
+    """End every connection to the ledger's PostgreSQL but this one, as a restart of it does."""
+    with ledger._engine.connect() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,12 +51,18 @@ def emit_until_killed(job: Job, kill_at: int) -> bool:
     Raises:
         RuntimeError: It ended in another way.
     """
-    process = _forks.Process(target=_emit, args=(job, kill_at))
-    process.start()
+    process = started(job, kill_at)
     process.join()
     if process.exitcode not in (0, -signal.SIGKILL):
         raise RuntimeError(f"the emitter ended with {process.exitcode}")
     return process.exitcode == 0
+
+
+def started(job: Job, kill_at: int) -> BaseProcess:
+    """Begin to send in a process of its own."""
+    process = _forks.Process(target=_emit, args=(job, kill_at))
+    process.start()
+    return process
 
 
 def _emit(job: Job, kill_at: int) -> None:

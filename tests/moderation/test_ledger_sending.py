@@ -11,6 +11,7 @@ from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.ledger_sending import EmitterReplacedError, Sent, Term
 from phash_dagster.moderation.ozone_circuit import Pause, PauseKind
 from tests.moderation.builders import NOW, TTL, ManualClock, action_on_post
+from tests.moderation.conftest import lose_every_lock
 
 PAUSE = Pause(NOW, NOW + timedelta(minutes=1), PauseKind.OUTAGE, "502 UpstreamFailure")
 
@@ -166,7 +167,7 @@ def test_a_term_that_was_not_ended_leaves_time_for_what_it_took_on_postgresql(
         lost = one.sending.term(RIVAL)
         assert lost.__enter__() == Term(1, 0.0)
         if is_postgresql:
-            _lose_every_lock(other)
+            lose_every_lock(other)
         else:
             lost.__exit__(None, None, None)
         with other.sending.term(RIVAL) as second:
@@ -177,15 +178,6 @@ def test_a_term_that_was_not_ended_leaves_time_for_what_it_took_on_postgresql(
         clock.advance(days=-1)
         with other.sending.term(RIVAL) as fourth:
             assert fourth == Term(4, RIVAL.total_seconds() if is_postgresql else 0.0)
-
-
-def _lose_every_lock(ledger: Ledger) -> None:
-    """End every other connection, as a server that is restarted does."""
-    with ledger._engine.connect() as connection:
-        connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
-        )
 
 
 # How Ozone is

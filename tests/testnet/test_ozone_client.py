@@ -1,16 +1,14 @@
 """OzoneClient against the real PDS and Ozone."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
-from phash_dagster.moderation.actions import Action, Event, State
+from phash_dagster.moderation.actions import Action, Event
 from phash_dagster.moderation.events import event_type
 from phash_dagster.moderation.ozone import OzoneClient
 from phash_dagster.moderation.ozone_errors import (
@@ -19,38 +17,14 @@ from phash_dagster.moderation.ozone_errors import (
     OzoneRefusedError,
     OzoneUnavailableError,
 )
-from phash_dagster.moderation.pds_session import OzoneAccount
-from tests.testnet.network import TeamAccount
+from tests.testnet.actions import NOW, EditedRequests, account, on_account, on_post
 from tests.testnet.testnet import Author, Post, Testnet
 from tests.testnet.tokens import expired
 from tests.testnet.waiting import wait_until
 
 pytestmark = pytest.mark.testnet
 
-NOW = datetime(2026, 11, 23, 19, 30, tzinfo=UTC)
 DEFS = "tools.ozone.moderation.defs"
-_numbers = itertools.count(1)
-
-Edit = Callable[[httpx.Request], None]
-
-
-class EditedRequests(httpx.HTTPTransport):
-    """Real requests, some with something changed on their way."""
-
-    def __init__(self, edit: Edit) -> None:
-        super().__init__()
-        self._edit = edit
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self._edit(request)
-        return super().handle_request(request)
-
-
-def account(testnet: Testnet, member: TeamAccount | Author | None = None) -> OzoneAccount:
-    member = member or testnet.automod
-    return OzoneAccount(
-        testnet.pds_url, member.handle, SecretStr(member.password), testnet.labeler_did
-    )
 
 
 @pytest.fixture(scope="module")
@@ -69,50 +43,21 @@ def post(testnet: Testnet, author: Author, jpeg: bytes) -> Post:
     return testnet.create_post(author, [testnet.upload_blob(author, jpeg, "image/jpeg")])
 
 
-def on_account(did: str, event: Event) -> Action:
-    """An action on an account, with an `externalId` of its own."""
-    return Action(
-        external_id=f"phash-dagster:test-{next(_numbers)}",
-        subject_uri=None,
-        subject_did=did,
-        subject_cid=None,
-        source_uri=f"at://{did}/app.bsky.feed.post/3n2yxbzslwk2r",
-        blob_cids=(),
-        event=event,
-        value="" if event is Event.TAKEDOWN else "spam",
-        rule_id="rule-1",
-        rule_version="0" * 64,
-        rule_hash="0707070707070707",
-        distance=3,
-        comment="a comment with ümläuts",
-        report_reason="com.atproto.moderation.defs#reasonSpam",
-        lane="live",
-        mode="live",
-        state=State.SENDING,
-        reason=None,
-        batch_id="batch-1",
-        run_id="run-1",
-        planned_at=NOW,
-    )
-
-
-def on_post(author: Author, post: Post, event: Event) -> Action:
-    """The same on a post and its images."""
-    return replace(
-        on_account(author.did, event),
-        subject_uri=post.uri,
-        subject_cid=post.cid,
-        source_uri=post.uri,
-        blob_cids=post.blob_cids,
-    )
-
-
 CONTENT: dict[Event, dict[str, object]] = {
     Event.LABEL: {"createLabelVals": ["spam"], "negateLabelVals": []},
     Event.REPORT: {"reportType": "com.atproto.moderation.defs#reasonSpam"},
     Event.COMMENT: {},
     Event.TAKEDOWN: {},
+    Event.NEGATE_LABEL: {"createLabelVals": [], "negateLabelVals": ["spam"]},
+    Event.REVERSE_TAKEDOWN: {},
 }
+
+
+def make_possible(client: OzoneClient, action: Action) -> None:
+    """Take down what is to be put back."""
+    if action.event is Event.REVERSE_TAKEDOWN:
+        identifier = f"{action.external_id}-before"
+        client.emit(replace(action, event=Event.TAKEDOWN, external_id=identifier))
 
 
 @pytest.mark.parametrize("event", Event)
@@ -120,6 +65,7 @@ def test_an_event_on_a_post_arrives_once_with_all_its_fields(
     testnet: Testnet, client: OzoneClient, author: Author, post: Post, event: Event
 ) -> None:
     action = on_post(author, post, event)
+    make_possible(client, action)
     result = client.emit(action)
     (found,) = testnet.query_events(subject=post.uri, types=event_type(event))
     assert found["id"] == result.event_id
@@ -141,6 +87,7 @@ def test_an_event_on_an_account_arrives_once_with_all_its_fields(
     testnet: Testnet, client: OzoneClient, author: Author, event: Event
 ) -> None:
     action = on_account(author.did, event)
+    make_possible(client, action)
     result = client.emit(action)
     (found,) = testnet.query_events(subject=author.did, types=event_type(event))
     assert found["id"] == result.event_id
@@ -192,6 +139,7 @@ def test_the_same_action_sent_twice_counts_as_sent_and_leaves_one_event(
     testnet: Testnet, client: OzoneClient, author: Author, post: Post, event: Event
 ) -> None:
     action = on_post(author, post, event)
+    make_possible(client, action)
     first = client.emit(action)
     second = client.emit(action)
     assert (first.duplicate, second.duplicate) == (False, True)
@@ -200,7 +148,7 @@ def test_the_same_action_sent_twice_counts_as_sent_and_leaves_one_event(
 
 
 @pytest.mark.parametrize("subject", ["post", "account"])
-def test_a_takedown_of_what_is_taken_down_counts_as_sent(
+def test_a_takedown_of_what_somebody_took_down_is_settled(
     client: OzoneClient, author: Author, post: Post, subject: str
 ) -> None:
     def takedown() -> Action:
@@ -208,11 +156,41 @@ def test_a_takedown_of_what_is_taken_down_counts_as_sent(
             return on_post(author, post, Event.TAKEDOWN)
         return on_account(author.did, Event.TAKEDOWN)
 
-    client.emit(takedown())
+    assert not client.emit(takedown()).by_others
     second = client.emit(takedown())
-    assert second.duplicate
+    assert (second.duplicate, second.by_others) == (True, True)
     assert second.note is not None
     assert "Subject is already taken down" in second.note
+
+
+def test_the_reversal_of_what_is_not_taken_down_is_settled(
+    client: OzoneClient, author: Author
+) -> None:
+    result = client.emit(on_account(author.did, Event.REVERSE_TAKEDOWN))
+    assert (result.duplicate, result.by_others) == (True, True)
+    assert "Subject is not taken down" in str(result.note)
+
+
+def test_labels_of_many_subjects_are_read_those_taken_back_included(
+    testnet: Testnet, client: OzoneClient, author: Author, post: Post
+) -> None:
+    uris = [f"at://{author.did}/app.bsky.feed.post/3n2yxbzslw{number:03}" for number in range(49)]
+    client.emit(on_post(author, post, Event.LABEL))
+    client.emit(on_account(author.did, Event.LABEL))
+    client.emit(on_account(author.did, Event.NEGATE_LABEL))
+    found = {label.subject: label for label in client.labels_on([post.uri, author.did, *uris])}
+    assert found.keys() == {post.uri, author.did}
+    assert (found[post.uri].value, found[post.uri].cid) == ("spam", post.cid)
+    assert found[post.uri].is_in_force(NOW)
+    assert not found[author.did].is_in_force(NOW)
+
+
+def test_labels_by_others_are_not_taken_for_the_labelers(
+    testnet: Testnet, author: Author, post: Post
+) -> None:
+    other = replace(account(testnet), labeler_did=testnet.unreachable_labeler_did)
+    with OzoneClient(other) as elsewhere, pytest.raises(OzoneUnavailableError):
+        elsewhere.labels_on([post.uri])
 
 
 def test_an_event_is_found_by_its_action_and_not_by_another(

@@ -66,10 +66,8 @@ class BareLoop:
         body = {"identifier": automod.handle, "password": automod.password}
         session = self._client.post("com.atproto.server.createSession", json=body).json()
         self._did = session["did"]
-        self._client.headers |= {
-            "authorization": f"Bearer {session['accessJwt']}",
-            "atproto-proxy": f"{testnet.labeler_did}#atproto_labeler",
-        }
+        self._client.headers["authorization"] = f"Bearer {session['accessJwt']}"
+        self._client.headers["atproto-proxy"] = f"{testnet.labeler_did}#atproto_labeler"
 
     def send(self, actions: Sequence[Action]) -> float:
         """Ask for the labels of each fifty, then send them; the seconds it took."""
@@ -85,7 +83,7 @@ class BareLoop:
         return time.perf_counter() - start
 
     def _ask(self, subjects: Sequence[str]) -> None:
-        parameters = {
+        parameters: dict[str, str | int | list[str]] = {
             "uriPatterns": list(subjects),
             "sources": [self._testnet.labeler_did],
             "limit": 250,

@@ -103,8 +103,6 @@ def test_text_of_strangers_is_no_markup(stage: Stage) -> None:
     stage.post(key(number=1), "meme", created_at="[red]now[/]", did="did:plc:b")
     told = words(run(uri(key(number=1), "did:plc:b")).stdout)
     assert "created at [red]now[/] by its author" in told
-        run(uri(key(number=1), "did:plc:b")).stdout
-    )
 
 
 def test_what_nobody_knows_has_exit_code_one(stage: Stage) -> None:

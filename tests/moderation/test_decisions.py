@@ -248,7 +248,7 @@ def test_a_match_that_does_not_decide_says_why(
 
 def test_a_hash_that_was_set_aside_does_not_decide() -> None:
     aside = [SetAside("first", HASH, "flat-hash")]
-    ruleset = RuleSet.of([rule(id="first")], default_threshold=3, set_aside=aside)
+    ruleset = RuleSet.of((rule(id="first"),), default_threshold=3, set_aside=aside)
     [judged] = judge([match()], ruleset, NOW)
     assert judged.why_not is WhyNot.SET_ASIDE
 

@@ -204,7 +204,7 @@ def test_a_session_that_expires_in_mid_batch_is_renewed_and_each_event_arrives_o
             network.world.sessions.expire(refresh=refresh)
         check(*arguments)
 
-    network.world.moderation.check = expire_at_the_fourth  # type: ignore[method-assign]
+    network.world.moderation.check = expire_at_the_fourth  # type: ignore[method-assign, assignment]
     assert network.emit() == EmitSummary(sent=8)
     network.assert_each_arrived_once(actions)
     assert network.asked("pds", "createSession") == logins

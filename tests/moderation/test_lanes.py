@@ -80,7 +80,9 @@ class Network:
     def load(self) -> None:
         self.clock.advance(seconds=1)
         with self.warehouse.write() as connection:
-            save_version(connection, RuleSet.of(self.rules, default_threshold=3), self.clock())
+            save_version(
+                connection, RuleSet.of(tuple(self.rules), default_threshold=3), self.clock()
+            )
 
     def add_rule(self) -> None:
         if len(self.since) < len(RULES):

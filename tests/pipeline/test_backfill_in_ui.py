@@ -65,7 +65,8 @@ def test_partitions_of_rule_matches_are_shown_as_stale_and_brought_up_to_date_be
     write_rules(pipeline, "blobs.json", [rule(known, "known", toLabel=True)])
     hours = write_history(pipeline, HOURS, 2, seed=1, known_hash=int(average_hash(late), 16))
     looked_at = [hours[0], hours[-1]]
-    fresh, stale = [("FRESH", [])] * 2, [("STALE", ["rules"])] * 2
+    causes: tuple[list[str], list[str]] = ([], ["rules"])
+    fresh, stale = [("FRESH", causes[0])] * 2, [("STALE", causes[1])] * 2
     with pipeline.daemon(), web_server(pipeline) as ui:
         wait_until_ready(pipeline)
         pipeline.wait_until(lambda: is_through(pipeline, hours), "the first rematch", seconds=300)

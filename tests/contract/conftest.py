@@ -40,7 +40,9 @@ def addresses(request: pytest.FixtureRequest) -> Iterator[Addresses]:
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=30, trust_env=False) as client:
+    # Node ends a connection after five idle seconds, which the next request may not notice in time.
+    limits = httpx.Limits(keepalive_expiry=2)
+    with httpx.Client(timeout=30, trust_env=False, limits=limits) as client:
         yield client
 
 

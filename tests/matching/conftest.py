@@ -5,14 +5,13 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from phash_dagster.sql import statements
 from phash_dagster.warehouse import Connection
+from phash_dagster.warehouse.database import _migrate
 
 
 @pytest.fixture
 def connection() -> Iterator[Connection]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for text in statements("schema").values():
-            connection.execute(text)
+        _migrate(connection)
         yield connection

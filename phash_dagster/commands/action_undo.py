@@ -106,6 +106,7 @@ def _print(
                         {
                             "action_id": kept.action.action_id,
                             "subject": kept.action.subject,
+                            "why": str(kept.support),
                             "rule_id": kept.support.rule_id,
                             "post": kept.support.post,
                         }

@@ -83,12 +83,12 @@ def undo_sent(
                 ],
             ),
             "kept_labels": markdown_table(
-                ("subject", "label", "rule that asks for it", "because of"),
+                ("subject", "label", "why", "because of"),
                 [
                     (
                         kept.action.subject,
                         kept.action.value,
-                        kept.support.rule_id,
+                        kept.support,
                         kept.support.post,
                     )
                     for kept in found.plan.kept[:MOST_ROWS]

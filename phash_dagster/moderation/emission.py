@@ -115,12 +115,13 @@ class Emission:
 
     def _send_planned(self) -> None:
         """Send the planned rows that this run has not tried, page by page."""
+        only_undo = self._options.only_undo
         if self._circuit.is_half_open:
-            self._send_page(self._ledger.sending.any_planned())
+            self._send_page(self._ledger.sending.any_planned(only_undo=only_undo))
         goes_on = True
         while goes_on:
             goes_on = False
-            numbers = self._ledger.sending.queue(_MOST_ROWS)
+            numbers = self._ledger.sending.queue(_MOST_ROWS, only_undo=only_undo)
             for start in range(0, len(numbers), _PAGE):
                 if self._is_over():
                     return

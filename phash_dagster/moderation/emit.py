@@ -98,7 +98,8 @@ def emit_planned(
     """Send what waits as the settings say: nothing in shadow mode, no login if nothing waits.
 
     Works for `LONGEST_EMISSION_SECONDS` at most, in one session with Ozone. While a list of exempt
-    accounts was never read, as `unread_lists` says, nothing is sent: nobody knows who is on it.
+    accounts was never read, as `unread_lists` says, nobody knows who is on it, and nothing is sent
+    but what takes something back.
 
     Raises:
         OzoneMisconfiguredError: As for `emit_actions`.
@@ -106,13 +107,15 @@ def emit_planned(
     waiting = _waiting(ledger)
     if settings.effective_mode == "shadow" or not waiting:
         return EmitSummary(left_planned=waiting)
-    if unread_lists:
-        return EmitSummary(left_planned=waiting, stopped=NOT_READ.format(", ".join(unread_lists)))
+    not_read = NOT_READ.format(", ".join(unread_lists)) if unread_lists else None
+    if not_read and not ledger.sending.queue(1, only_undo=True):
+        return EmitSummary(left_planned=waiting, stopped=not_read)
     options = EmitOptions(
         rate_limit_ms=settings.rate_limit_ms,
         attempts=settings.retry_attempts,
         runs=settings.retry_attempts,
         max_seconds=LONGEST_EMISSION_SECONDS,
+        only_undo=not_read is not None,
     )
     account = OzoneAccount.from_settings(settings)
     with OzoneClient(account, clock=clock, keep_session_in=settings.session_path) as ozone:
@@ -123,9 +126,10 @@ def emit_planned(
         except OzoneUnavailableError as error:
             reason = f"Ozone does not say what it got since the ledger's backup: {error}"
             return EmitSummary(left_planned=waiting, stopped=reason)
-        return emit_actions(
+        summary = emit_actions(
             ledger, ozone, options, pacing=Pacing(clock=clock), look_again=look_again
         )
+    return replace(summary, stopped=summary.stopped or not_read)
 
 
 def _waiting(ledger: Ledger) -> int:

@@ -32,6 +32,8 @@ class EmitOptions:
     """Time after which no further row is taken up; None: however long it takes."""
     look_again_seconds: float = 10.0
     """Time after which to look again which rows are still wanted."""
+    only_undo: bool = False
+    """Send nothing but what takes something back."""
 
 
 @dataclass(frozen=True, slots=True)

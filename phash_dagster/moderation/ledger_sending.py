@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import OperationalError
@@ -122,22 +123,26 @@ class LedgerSending:
 
     # Rows
 
-    def queue(self, limit: int) -> list[int]:
-        """Numbers of planned rows in the order of sending.
+    def queue(self, limit: int, *, only_undo: bool = False) -> list[int]:
+        """Numbers of planned rows in the order of sending; if so wished, of those that undo.
 
         First come those that failed least. Among them the rules and events take turns, and within
         these the accounts, rows that were tried before counting as a turn: so what Ozone breaks on
         for one cause, be it the label of a rule or an account, does not hold up the rest. Else the
         oldest comes first.
         """
-        return self._in_turn(lambda row: row.action_id, limit)
+        return self._in_turn(lambda row: row.action_id, limit, only_undo=only_undo)
 
-    def any_planned(self) -> list[int]:
+    def any_planned(self, *, only_undo: bool = False) -> list[int]:
         """The number of one planned row, of any rule, event and account: a probe."""
-        return self._in_turn(lambda _: func.random(), 1)
+        return self._in_turn(lambda _: func.random(), 1, only_undo=only_undo)
 
     def _in_turn(
-        self, order: Callable[[ColumnCollection[str, Any]], ColumnElement[Any]], limit: int
+        self,
+        order: Callable[[ColumnCollection[str, Any]], ColumnElement[Any]],
+        limit: int,
+        *,
+        only_undo: bool,
     ) -> list[int]:
         of_account = func.row_number().over(
             partition_by=(_T.rule_id, _T.event, _T.subject_did),
@@ -145,7 +150,7 @@ class LedgerSending:
         )
         turns = (
             select(moderation_actions, of_account.label("of_account"))
-            .where(_may_be_sent())
+            .where(_may_be_sent(), _T.undoes.is_not(None) if only_undo else true())
             .subquery()
         )
         row = turns.c
@@ -179,8 +184,7 @@ class LedgerSending:
         taking = (
             update(moderation_actions)
             .where(_T.action_id.in_([row.action_id for row in rows]))
-            .where(_T.state == State.PLANNED.value)
-            .where(_T.review.is_distinct_from(Review.REJECTED.value))
+            .where(_may_be_sent())
             .values(state=State.SENDING.value, attempts=_T.attempts + 1, updated_at=self._clock())
             .returning(_T.action_id)
         )

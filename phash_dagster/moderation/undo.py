@@ -36,11 +36,18 @@ class Standing(NamedTuple):
 
 
 class Support(NamedTuple):
-    """A rule in force that asks for the same."""
+    """A rule in force that asks for the same, or an action that did it again."""
 
     rule_id: str
     post: str
     """AT URI of the post because of which it does."""
+    action_id: int | None = None
+    """The later action, if it is one."""
+
+    def __str__(self) -> str:
+        if self.action_id is not None:
+            return f"action {self.action_id} did it again"
+        return f"rule {self.rule_id} asks for it too"
 
 
 SupportBy = Mapping[Standing, Support]
@@ -217,7 +224,7 @@ class _Verdicts:
         for row in since:
             undone = row.action_id in self._selected or row.review is Review.REJECTED
             if row.state is State.SENT and not undone:
-                return Support(row.rule_id, row.source_uri)
+                return Support(row.rule_id, row.source_uri, row.action_id)
         return None
 
 

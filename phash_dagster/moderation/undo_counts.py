@@ -62,7 +62,8 @@ def _outcomes(plan: UndoPlan) -> Iterable[tuple[str, str, Action]]:
     for row in plan.given_up:
         yield STOP, "may be planned again", row
     for kept in plan.kept:
-        yield KEEP, f"rule {kept.support.rule_id} asks for it too", kept.action
+        by_rule = kept.support.action_id is None
+        yield KEEP, str(kept.support) if by_rule else "a later action did it again", kept.action
     for row in plan.undone_before:
         yield UNDONE, "", row
     for row in plan.for_good:

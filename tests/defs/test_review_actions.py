@@ -135,7 +135,7 @@ def test_a_configuration_that_names_nothing_fails_the_run_and_says_why(
 def test_an_undo_first_only_says_what_it_would_do(bench: UndoBench) -> None:
     found = metadata(run(bench, undo_actions, rules=["a"]))
     assert (found["taken_back"], found["kept"]) == (1, 1)
-    assert f"| {uri('y')} | troll | b | {uri('y')} |" in found["kept_labels"]
+    assert f"| {uri('y')} | troll | rule b asks for it too | {uri('y')} |" in found["kept_labels"]
     assert "Nothing was changed" in found["remarks"][-1]
     assert bench.states() == AS_THEY_WERE
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from phash_dagster.moderation.actions import Event, Review, State
+from phash_dagster.moderation.undo import Support
 from phash_dagster.moderation.undo_counts import counted
 from phash_dagster.rules import Rule
 from tests.moderation.bench import a_rule, delete, post
@@ -107,7 +108,7 @@ def test_a_label_that_another_rule_asks_for_stays_and_is_listed(bench: UndoBench
     bench.send()
     undo = bench.undo(rules=("a",))
     [kept] = undo.plan.kept
-    assert (kept.action.subject_uri, kept.support) == (uri("3"), ("b", uri("3")))
+    assert (kept.action.subject_uri, kept.support) == (uri("3"), Support("b", uri("3")))
     bench.send()
     assert bench.ozone.standing == {(uri("3"), "troll")}
     # Once that rule is undone as well, so is what was kept because of it.
@@ -162,7 +163,7 @@ def test_a_label_of_an_account_stays_because_of_another_of_its_posts(bench: Undo
     bench.plan()
     bench.send()
     [kept] = bench.look(rules=("a",), events=(Event.LABEL,), subjects=(f"at://{DID}",)).plan.kept
-    assert (kept.action.subject, kept.support) == (DID, ("b", uri("4")))
+    assert (kept.action.subject, kept.support) == (DID, Support("b", uri("4")))
     bench.write(delete("4", at=LATER + timedelta(minutes=1)))
     assert bench.look(rules=("a",)).plan.kept == ()
 
@@ -264,7 +265,11 @@ def test_a_label_that_a_later_action_put_again_is_that_actions(bench: UndoBench)
     bench.plan()
     bench.send()
     first = [row.action_id for row in bench.rows()][:2]
-    assert len(bench.look(action_ids=tuple(first)).plan.kept) == 2
+    kept = bench.look(action_ids=tuple(first)).plan.kept
+    assert [str(each.support) for each in kept] == [
+        "action 3 did it again",
+        "action 4 did it again",
+    ]
     undo = bench.undo(rules=("a",))
     assert (len(undo.plan.taken_back), len(undo.plan.repeated)) == (2, 2)
     assert len(bench.look(action_ids=tuple(first)).plan.undone_before) == 2

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from phash_dagster.explain.model import ActionStory
 from phash_dagster.explain.words import count, moment
 from phash_dagster.moderation.actions import Action, Claim, Event, State
-from phash_dagster.moderation.outcomes import REVERSALS, ActionOutcome
+from phash_dagster.moderation.outcomes import REVERSALS
 from phash_dagster.moderation.shadow import shadow_causes
 from phash_dagster.rules import RuleSet
 from phash_dagster.settings import Settings
@@ -97,6 +98,8 @@ def _fate(story: ActionStory, now: Circumstances) -> str:
             return _sent(story)
         case State.PLANNED if now.unread_lists:
             return f"waits: {', '.join(now.unread_lists)} of EXEMPT_LISTS was never read"
+        case State.PLANNED if now.settings.effective_mode == "shadow":
+            return f"waits: nothing is sent in shadow mode ({_why_shadow(action, now)})"
         case State.PLANNED:
             return "waits to be sent" + (f" ({action.reason})" if action.reason else "")
         case State.SENDING:
@@ -119,20 +122,46 @@ def _sent(story: ActionStory) -> str:
     event = f" as Ozone's event {action.ozone_event_id}" if action.ozone_event_id else ""
     sent = f"was sent at {moment(action.sent_at)}{event}"
     reversal = reversal_of(story)
-    if reversal is None:
-        return sent
-    comment = f": {reversal.comment}" if reversal.comment else ""
-    by = {"pipeline": "an undo", "schedule": "Ozone, when its time was over"}.get(
-        reversal.by_kind, reversal.by_did
-    )
-    return f"{sent}, and taken back by {by} at {moment(reversal.happened_at)}{comment}"
+    if reversal:
+        comment = f": {reversal.comment}" if reversal.comment else ""
+        return f"{sent}, and taken back by {reversal.by} at {moment(reversal.at)}{comment}"
+    waiting = [undo for undo in story.undone_by if undo.state is not State.SENT]
+    if waiting:
+        undo = waiting[-1]
+        return f"{sent}; action {undo.action_id}, which takes it back, is {undo.state.value}"
+    return sent
 
 
-def reversal_of(story: ActionStory) -> ActionOutcome | None:
-    """What took an action back, if that was the last word."""
+@dataclass(frozen=True)
+class Reversal:
+    """What took an action back.
+
+    Attributes:
+        by: Who, or what.
+        at: When.
+        comment: What they wrote.
+    """
+
+    by: str
+    at: datetime | None
+    comment: str | None = None
+
+
+def reversal_of(story: ActionStory) -> Reversal | None:
+    """What took an action back, if that was the last word.
+
+    Of an undo the ledger tells at once, Ozone's events only once they were read.
+    """
     words = [each for each in story.outcomes if not each.outcome.startswith("appeal")]
     last = max(words, key=lambda each: each.ozone_event_id, default=None)
-    return last if last and last.outcome in REVERSALS else None
+    undos = [undo for undo in story.undone_by if undo.state is State.SENT]
+    undo = max(undos, key=lambda each: each.action_id, default=None)
+    if undo and (last is None or (undo.ozone_event_id or 0) >= last.ozone_event_id):
+        return Reversal(f"action {undo.action_id}, an undo,", undo.sent_at)
+    if last is None or last.outcome not in REVERSALS:
+        return None
+    by = {"pipeline": "an undo", "schedule": "Ozone, when its time was over,"}
+    return Reversal(by.get(last.by_kind, last.by_did), last.happened_at, last.comment)
 
 
 def _why_shadow(action: Action, now: Circumstances) -> str:

@@ -136,8 +136,8 @@ def afterwards(story: ActionStory, ozone_url: str) -> Iterator[str]:
         comment = f": {outcome.comment}" if outcome.comment else ""
         by = f"{outcome.by_did} ({outcome.by_kind})"
         yield f"{what} by {by} at {moment(outcome.happened_at)}{comment}"
-    for action_id in story.undone_by:
-        yield f"action {action_id} takes it back"
+    for undo in story.undone_by:
+        yield f"action {undo.action_id} takes it back: {undo.state.value}"
 
 
 def precision(actions: Iterable[ActionStory]) -> Facts:

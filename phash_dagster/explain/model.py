@@ -46,13 +46,13 @@ class ActionStory:
     Attributes:
         action: The row.
         outcomes: What Ozone's events tell, oldest first.
-        undone_by: Numbers of the rows that take it back.
+        undone_by: The rows that take it back.
         precision: How often its rule hash was right at its distance.
     """
 
     action: Action
     outcomes: Sequence[ActionOutcome] = ()
-    undone_by: Sequence[int] = ()
+    undone_by: Sequence[Action] = ()
     precision: RulePrecision | None = None
 
 

@@ -195,13 +195,12 @@ class Explainer:
         return Explanation(asked=question.asked, stories=[story])
 
     def _action(self, question: Question) -> Explanation:
-        action = read_action(self._settings, int(question.value))
-        if action is None:
+        found = read_action(self._settings, int(question.value))
+        if found is None:
             raise UnknownActionError(f"there is no action {question.value}")
-        [own] = self._action_stories(LedgerFacts([action]))
-        return Explanation(
-            asked=question.asked, action=own, stories=[self.record(action.source_uri)]
-        )
+        [own] = self._action_stories(found)
+        story = self.record(own.action.source_uri)
+        return Explanation(asked=question.asked, action=own, stories=[story])
 
     def _action_stories(self, ledger: LedgerFacts) -> list[ActionStory]:
         action_ids = [action.action_id for action in ledger.actions]

@@ -16,7 +16,7 @@ from phash_dagster.moderation.budgets import Spent
 from phash_dagster.moderation.exemptions import exempt_accounts, never_read
 from phash_dagster.moderation.ledger_claims import Holder, holders
 from phash_dagster.moderation.ledger_limits import Quarantine, quarantined_in, spent_lately
-from phash_dagster.moderation.ledger_reading import read_ledger, require_current
+from phash_dagster.moderation.ledger_reading import read_ledger, require_current, undos_of
 from phash_dagster.moderation.ledger_schema import moderation_actions, to_action
 from phash_dagster.moderation.outcomes import ActionOutcome
 from phash_dagster.moderation.precision import RulePrecision, rule_precision
@@ -224,31 +224,33 @@ class LedgerFacts:
 
     Attributes:
         actions: Rows on the account and its posts, or because of the post, the latest first.
-        undone_by: Numbers of the rows that take them back, by the number of what they take back.
+        undone_by: The rows that take them back, by the number of what they take back.
         holders: The rows that hold the claims that were asked about.
         quarantined: Rule hashes whose actions are held.
         spent: What counts against the budgets.
     """
 
     actions: Sequence[Action] = ()
-    undone_by: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    undone_by: Mapping[int, Sequence[Action]] = field(default_factory=dict)
     holders: Sequence[Holder] = ()
     quarantined: Sequence[Quarantine] = ()
     spent: Spent = field(default_factory=Spent)
 
 
-def read_action(settings: Settings, action_id: int) -> Action | None:
-    """One row of the ledger.
+def read_action(settings: Settings, action_id: int) -> LedgerFacts | None:
+    """One row of the ledger, with those that take it back; None if there is no such row.
 
     Raises:
         LedgerError: The ledger cannot be read.
     """
 
-    def look(connection: LedgerConnection) -> Action | None:
+    def look(connection: LedgerConnection) -> LedgerFacts | None:
         require_current(connection)
         found = select(moderation_actions).where(_T.action_id == action_id)
         row = connection.execute(found).mappings().first()
-        return to_action(row) if row else None
+        if row is None:
+            return None
+        return LedgerFacts([to_action(row)], {action_id: undos_of(connection, [action_id])})
 
     return read_ledger(settings.effective_ledger_url, look, nothing=None)
 
@@ -283,12 +285,9 @@ def read_actions(
             wanted = wanted.where(or_(_T.subject_uri == uri, _T.source_uri == uri))
         latest = wanted.order_by(_T.action_id.desc()).limit(MOST_ACTIONS)
         actions = [to_action(row) for row in connection.execute(latest).mappings()]
-        undone_by: defaultdict[int, list[int]] = defaultdict(list)
-        undos = select(_T.undoes, _T.action_id).where(
-            _T.undoes.in_([action.action_id for action in actions])
-        )
-        for undoes, action_id in connection.execute(undos):
-            undone_by[undoes].append(action_id)
+        undone_by: defaultdict[int, list[Action]] = defaultdict(list)
+        for undo in undos_of(connection, [action.action_id for action in actions]):
+            undone_by[undo.undoes or 0].append(undo)
         return LedgerFacts(
             actions,
             dict(undone_by),

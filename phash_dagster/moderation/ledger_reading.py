@@ -91,7 +91,7 @@ def show_actions(url: str, which: RowFilter, limit: int) -> tuple[Shown, ...]:
 
     def look(connection: Connection) -> tuple[Shown, ...]:
         rows = rows_in(connection, which, limit)
-        undos = _undos_of(connection, [row.action_id for row in rows])
+        undos = undos_of(connection, [row.action_id for row in rows])
         return tuple(
             Shown(row, tuple(undo for undo in undos if undo.undoes == row.action_id))
             for row in rows
@@ -152,7 +152,7 @@ def counts_in(connection: Connection, which: RowFilter) -> list[RowCount]:
     ]
 
 
-def _undos_of(connection: Connection, action_ids: list[int]) -> list[Action]:
+def undos_of(connection: Connection, action_ids: list[int]) -> list[Action]:
     """The rows that take these actions back."""
     return [
         to_action(row)

@@ -18,7 +18,10 @@ SELECT
     position,
     embed_type,
     filename
-WHERE uri = $uri OR (did = $did AND operation LIKE 'account_%')
+WHERE
+    -- First: on its own it is looked for in one column before the others are read.
+    did = $did
+    AND (uri = $uri OR operation LIKE 'account_%')
 ORDER BY
     time_us,
     position;

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from phash_dagster.images.model import Outcome
-from phash_dagster.moderation.actions import Action, State
+from phash_dagster.moderation.actions import Action, Event, State
 from phash_dagster.rules import RuleSet, SetAside, current_version, save_version
 from tests.explain.stage import (
     MEME,
@@ -81,7 +81,7 @@ def test_what_a_person_took_back_says_who_and_why(stage: Stage) -> None:
         ("label_confirmed", "people", "Done: "),
         ("appealed", "people", "taken back by did:plc:mod"),
         ("label_negated", "pipeline", "taken back by an undo"),
-        ("label_negated", "schedule", "taken back by Ozone, when its time was over"),
+        ("label_negated", "schedule", "taken back by Ozone, when its time was over, at"),
     ],
 )
 def test_the_last_word_counts(stage: Stage, later: str, kind: str, says: str) -> None:
@@ -91,6 +91,26 @@ def test_the_last_word_counts(stage: Stage, later: str, kind: str, says: str) ->
     stage.outcome(row.action_id, "label_negated", event=90)
     stage.outcome(row.action_id, later, kind=kind, event=91)
     assert says in stage.because(POST)
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (State.SENT, "and taken back by action 2, an undo, at 2026-11-23 20:15:00 UTC."),
+        (State.PLANNED, "; action 2, which takes it back, is planned."),
+    ],
+)
+def test_an_undo_is_told_at_once(stage: Stage, state: State, says: str) -> None:
+    stage.rule()
+    [row] = stage.live()
+    stage.send()
+    undo = on_the_post(
+        event=Event.NEGATE_LABEL, undoes=row.action_id, state=state, sent_at=NOW, value="meme"
+    )
+    stage.record(undo)
+    line = stage.because(POST)
+    assert line.endswith(says)
+    assert line.startswith("Done: " if state is State.PLANNED else NOTHING)
 
 
 # Something is in the ledger
@@ -151,6 +171,13 @@ def test_what_waits_for_a_list_names_the_list(stage: Stage) -> None:
     assert "at://did:plc:o/app.bsky.graph.list/3k of EXEMPT_LISTS was never read" in stage.because(
         POST
     )
+
+
+def test_what_waits_while_sending_is_off_says_so(stage: Stage) -> None:
+    stage.rule()
+    stage.live()
+    stage.change(moderation_mode="shadow")
+    assert "nothing is sent in shadow mode (MODERATION_MODE)" in stage.because(POST)
 
 
 def test_of_a_suppressed_row_and_a_later_one_the_later_counts(stage: Stage) -> None:

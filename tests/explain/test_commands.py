@@ -101,8 +101,9 @@ def test_accounts_images_and_actions_have_stories_too(stage: Stage, kind: str) -
 
 def test_text_of_strangers_is_no_markup(stage: Stage) -> None:
     stage.post(key(number=1), "meme", created_at="[red]now[/]", did="did:plc:b")
-    told = words(run(uri(key(number=1), "did:plc:b")).stdout)
-    assert "created at [red]now[/] by its author" in told
+    assert "created at [red]now[/] by its author" in words(
+        run(uri(key(number=1), "did:plc:b")).stdout
+    )
 
 
 def test_what_nobody_knows_has_exit_code_one(stage: Stage) -> None:

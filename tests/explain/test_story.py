@@ -165,7 +165,7 @@ def test_matches_are_those_that_planning_sees(tmp_path: Path) -> None:
 
 
 def test_a_post_without_images_may_be_one_that_is_not_kept(stage: Stage) -> None:
-    story = stage.post_story(uri(key(POSTED - timedelta(minutes=1))))
+    story = stage.post_story(uri(key(POSTED - timedelta(minutes=30))))
     assert story.searched is not None
     assert (story.searched.hours, story.searched.certain) == (2, False)
     assert story.because == (
@@ -308,7 +308,8 @@ def test_a_page_of_a_handle_is_found_by_its_record_key(stage: Stage) -> None:
 
 
 def test_the_judge_names_the_rule_that_comes_first(stage: Stage) -> None:
-    stage.rule(entry("first", near(MEME, 1), toLabel=False), entry(allow=["colliding-hash"]))
+    allowed = ["colliding-hash"]
+    stage.rule(entry("first", near(MEME, 1), allow=allowed), entry(allow=allowed))
     [image] = stage.post_story(POST).images
     assert {match.rule_id: match.why_not for match in image.matches} == {
         "first": None,

@@ -7,6 +7,7 @@ from phash_dagster.clock import utc_now
 from phash_dagster.hashing import get_algorithm, hasher_version
 from phash_dagster.images.model import ImageHash, ImageReference, ImageResult, Outcome
 from phash_dagster.images.store import save_results
+from phash_dagster.matching.backfill import SETTLED_AFTER
 from phash_dagster.sandbox.identifiers import blob_cid, microseconds, plc_did, record_cid, tid
 from phash_dagster.sandbox.pipeline import LocalPipeline
 from phash_dagster.sandbox.records import POST
@@ -20,16 +21,17 @@ _AUTHORS = 500
 def write_history(
     pipeline: LocalPipeline, hours: int, per_hour: int, seed: int, known_hash: int
 ) -> list[str]:
-    """Fill the hours before this one with posts of one hashed image each; return their keys.
+    """Fill hours of the past with posts of one hashed image each; return their keys.
 
-    Hashes are random; the first image of each hour has the hash `known_hash`.
+    Hashes are random; the first image of each hour has the hash `known_hash`. There were no live
+    runs, so the latest hour is one that is no longer left to them.
     """
     chance = random.Random(seed)
     now = utc_now()
-    this_hour = now.replace(minute=0, second=0, microsecond=0)
+    end = now.replace(minute=0, second=0, microsecond=0) - SETTLED_AFTER
     unsaved: list[ImageResult] = []
     for number in range(hours, 0, -1):
-        rows = _posts(chance, this_hour - timedelta(hours=number), per_hour)
+        rows = _posts(chance, end - timedelta(hours=number), per_hour)
         pipeline.posts.write_batch(rows, start=f"{rows[0].time_us}-0-0-0", now=now)
         values = [known_hash, *(chance.getrandbits(64) for _ in rows[1:])]
         unsaved += [_hashed(row, value) for row, value in zip(rows, values, strict=True)]
@@ -37,7 +39,7 @@ def write_history(
             with pipeline.warehouse.write() as connection:
                 save_results(connection, unsaved, now=now)
             unsaved.clear()
-    return [hour_key(this_hour - timedelta(hours=number)) for number in range(hours, 0, -1)]
+    return [hour_key(end - timedelta(hours=number)) for number in range(hours, 0, -1)]
 
 
 def _posts(chance: random.Random, hour: datetime, count: int) -> list[ImagePost]:

@@ -27,7 +27,7 @@ from phash_dagster.moderation.pds_session import OzoneAccount
 from tests.steps import Steps
 
 NEVER: Final = 1_000_000
-SETTLE_SECONDS: Final = 0.3
+SETTLE_SECONDS: Final = 0.1
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload([__name__])

@@ -108,7 +108,7 @@ def test_killed_between_any_two_steps_ozone_has_each_event_once(sandbox: Sandbox
     assert step > FEWEST_STEPS
 
 
-@given(st.lists(st.integers(0, FEWEST_STEPS), min_size=1, max_size=4))
+@given(st.lists(st.integers(0, FEWEST_STEPS), min_size=1, max_size=3))
 @example([20, 3, 3, 3])
 @settings(
     max_examples=170,

@@ -1,6 +1,7 @@
 """An emitter that loses its right, and its successor, on PostgreSQL."""
 
 from collections import Counter
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -21,11 +22,11 @@ LOST_AT = 4
 """The event during which the first emitter loses its right: it has taken others besides."""
 
 
+@dataclass
 class SlowOzone(ScriptedOzone):
     """Applies an event at the end of its request, and counts how often it applied which."""
 
-    def __post_init__(self) -> None:
-        self.applied: Counter[str] = Counter()
+    applied: Counter[str] = field(default_factory=Counter)
 
     def emit(self, action: Action) -> EmitResult:
         self.asked.append(action)

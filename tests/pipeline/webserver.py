@@ -39,7 +39,7 @@ query ($asset: AssetKeyInput!, $partitions: [String!]!) {
   assetNodeOrError(assetKey: $asset) {
     ... on AssetNode {
       staleStatusByPartition(partitions: $partitions)
-      staleCausesByPartition(partitions: $partitions) { dependency { path } }
+      staleCausesByPartition(partitions: $partitions) { key { path } }
     }
   }
 }
@@ -99,7 +99,7 @@ class WebServer:
         answer = self.ask(_STALE, asset={"path": [asset]}, partitions=list(partitions))
         node = answer["assetNodeOrError"]
         causes = [
-            [cause["dependency"]["path"][-1] for cause in each]
+            [cause["key"]["path"][-1] for cause in each]
             for each in node["staleCausesByPartition"]
         ]
         return list(zip(node["staleStatusByPartition"], causes, strict=True))

@@ -3,7 +3,6 @@
 Modules are imported where they are used, so that `--help` and `hash` answer at once.
 """
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from phash_dagster.commands.explain import explain
 from phash_dagster.commands.import_legacy import import_legacy
 from phash_dagster.commands.maintenance import maintenance
 from phash_dagster.commands.query import query
+from phash_dagster.commands.report import report
 from phash_dagster.commands.shared import announcement, writable_settings_or_exit
 from phash_dagster.commands.similar import similar
 
@@ -38,6 +38,7 @@ app.command()(import_legacy)
 app.command()(maintenance)
 app.command()(doctor)
 app.command()(query)
+app.command()(report)
 
 
 def main() -> None:
@@ -67,29 +68,6 @@ def dev(
         typer.echo(error, err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(code)
-
-
-@app.command()
-def report(
-    days: Annotated[int, typer.Option(min=1, help="Days to look back.")] = 7,
-) -> None:
-    """Write the report of the last days as HTML and print where it is."""
-    from phash_dagster.clock import utc_now
-    from phash_dagster.ingest import IngestRecords
-    from phash_dagster.reports.data import collect
-    from phash_dagster.reports.render import write_report
-    from phash_dagster.warehouse import ImagePosts, Warehouse
-
-    settings = writable_settings_or_exit()
-    until = utc_now()
-    found = collect(
-        Warehouse(settings.warehouse_path),
-        ImagePosts(settings.image_posts_dir),
-        IngestRecords.under(settings.data_dir),
-        since=until - timedelta(days=days),
-        until=until,
-    )
-    typer.echo(write_report(found, settings.reports_dir, ozone_url=settings.ozone_url))
 
 
 @app.command()

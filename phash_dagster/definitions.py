@@ -27,10 +27,16 @@ from phash_dagster.defs.jobs import (
     read_exempt_lists,
     rematch_hours,
     write_report,
+    write_weekly_report,
 )
 from phash_dagster.defs.lift_quarantine import lift_quarantine
 from phash_dagster.defs.maintain import maintain, maintenance_schedule
-from phash_dagster.defs.match_report import daily_report, match_report
+from phash_dagster.defs.match_report import (
+    daily_report_schedule,
+    match_report,
+    weekly_report,
+    weekly_report_schedule,
+)
 from phash_dagster.defs.moderation_actions import moderation_actions
 from phash_dagster.defs.preview import preview_rules
 from phash_dagster.defs.resources import resources
@@ -56,6 +62,7 @@ def definitions() -> dg.Definitions:
             moderation_actions,
             action_outcomes,
             match_report,
+            weekly_report,
             analytics_snapshot,
         ],
         asset_checks=[*ingest_checks, *action_checks, golden_hashes],
@@ -64,6 +71,7 @@ def definitions() -> dg.Definitions:
             rematch_hours,
             load_rules,
             write_report,
+            write_weekly_report,
             take_snapshot,
             read_exempt_lists,
             read_action_outcomes,
@@ -87,7 +95,8 @@ def definitions() -> dg.Definitions:
             alert_sensor,
         ],
         schedules=[
-            daily_report,
+            daily_report_schedule,
+            weekly_report_schedule,
             daily_rules,
             compaction_schedule,
             maintenance_schedule,

@@ -1,6 +1,7 @@
 """Asks the snapshot a question."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,8 +39,53 @@ class Answer:
     rows: pa.Table
 
 
-# Compaction removes files while they are read; the rows are in another one when asked again.
-@stamina.retry(on=duckdb.IOException, attempts=5, wait_initial=0.1)
+class Session:
+    """The snapshot, open for one question after the other."""
+
+    def __init__(self, connection: Connection, taken_at: datetime) -> None:
+        self._connection = connection
+        self.taken_at = taken_at
+
+    # Compaction removes files while they are read; the rows are in another one when asked again.
+    @stamina.retry(on=duckdb.IOException, attempts=5, wait_initial=0.1)
+    def ask(self, question: Question, values: Mapping[str, Value]) -> pa.Table:
+        """The answer to a question.
+
+        Raises:
+            duckdb.Error: The question failed.
+        """
+        for name, value in values.items():
+            # A name cannot be bound; this one stands in the header of the question.
+            self._connection.execute(f"SET VARIABLE {name} = $1", [value])
+        try:
+            return self._connection.sql(question.sql).to_arrow_table()
+        finally:
+            for name in values:
+                self._connection.execute(f"RESET VARIABLE {name}")
+
+    @stamina.retry(on=duckdb.IOException, attempts=5, wait_initial=0.1)
+    def run(self, name: str, **parameters: object) -> pa.Table:
+        """The rows of `sql/<name>.sql`, whose values are bound.
+
+        Raises:
+            duckdb.Error: The statement failed.
+        """
+        return self._connection.sql(statement(name), params=parameters).to_arrow_table()
+
+
+@contextmanager
+def asking(path: Path) -> Iterator[Session]:
+    """Open the snapshot that this link leads to.
+
+    Raises:
+        NoSnapshotError: There is none, another program writes into it, or another release made it.
+    """
+    with TemporaryDirectory(prefix="phash-dagster-query-") as spill, _open(path) as connection:
+        connection.execute("SET memory_limit = $1", [MEMORY_LIMIT])
+        connection.execute("SET temp_directory = $1", [spill])
+        yield Session(connection, _taken_at(connection))
+
+
 def ask(path: Path, question: Question, values: Mapping[str, Value]) -> Answer:
     """Ask the snapshot that this link leads to.
 
@@ -47,16 +93,12 @@ def ask(path: Path, question: Question, values: Mapping[str, Value]) -> Answer:
         NoSnapshotError: There is none, another program writes into it, or another release made it.
         duckdb.Error: The question failed.
     """
-    with TemporaryDirectory(prefix="phash-dagster-query-") as spill, _open(path) as connection:
-        connection.execute("SET memory_limit = $1", [MEMORY_LIMIT])
-        connection.execute("SET temp_directory = $1", [spill])
-        taken_at = _taken_at(connection)
-        for name, value in values.items():
-            # A name cannot be bound; this one stands in the header of the question.
-            connection.execute(f"SET VARIABLE {name} = $1", [value])
-        return Answer(taken_at, connection.sql(question.sql).to_arrow_table())
+    with asking(path) as session:
+        return Answer(session.taken_at, session.ask(question, values))
 
 
+# Between looking and opening, the next snapshot may have taken the place of this one.
+@stamina.retry(on=duckdb.IOException, attempts=5, wait_initial=0.1)
 def _open(path: Path) -> Connection:
     if not path.exists():
         raise NoSnapshotError("there is no snapshot yet")

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def as_csv(table: pa.Table) -> str:
 
 def as_json(table: pa.Table) -> str:
     """An array with an object for each row. Times as `2026-11-23T20:15:00+00:00`, in UTC."""
-    return json.dumps(table.to_pylist(), indent=2, ensure_ascii=False, default=_json_value) + "\n"
+    return json.dumps(table.to_pylist(), indent=2, ensure_ascii=False, default=json_value) + "\n"
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
@@ -70,16 +70,23 @@ def _csv_cell(value: object) -> object:
         case datetime() | date():
             return value.isoformat()
         case list() | dict():
-            return json.dumps(value, ensure_ascii=False, default=_json_value)
+            return json.dumps(value, ensure_ascii=False, default=json_value)
         case _:
             return value
 
 
-def _json_value(value: object) -> object:
+def json_value(value: object) -> object:
+    """What stands in JSON for a value that has no form of its own there.
+
+    Raises:
+        TypeError: Nothing does.
+    """
     match value:
         case datetime() | date():
             return value.isoformat()
         case Decimal():
             return int(value) if value == value.to_integral_value() else float(value)
+        case timedelta():
+            return value.total_seconds()
         case _:
             raise TypeError(f"{type(value).__name__} has no JSON form")

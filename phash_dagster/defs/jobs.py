@@ -52,8 +52,18 @@ load_rules = dg.define_asset_job(
 write_report = dg.define_asset_job(
     "write_report",
     selection=dg.AssetSelection.assets("match_report"),
-    description="Write the report of what was seen, matched and done.",
+    description="Write the report of what was seen, matched and done in the last day.",
     executor_def=IN_PROCESS,
+    # Live posts go first.
+    tags={"dagster/priority": "-1", "dagster/max_runtime": "1800"},
+)
+
+write_weekly_report = dg.define_asset_job(
+    "write_weekly_report",
+    selection=dg.AssetSelection.assets("weekly_report"),
+    description="Write the report of what was seen, matched and done in the last week.",
+    executor_def=IN_PROCESS,
+    tags={"dagster/priority": "-1", "dagster/max_runtime": "1800"},
 )
 
 read_exempt_lists = dg.define_asset_job(

@@ -164,11 +164,6 @@ def _not_before(earliest: datetime | None, wait: Wait) -> Wait:
     return wait if earliest is None else Wait(wait.number, max(earliest, wait.until))
 
 
-def outcome_counts(connection: Connection) -> dict[str, int]:
-    """Images of the attached hours by outcome; `untried` for those without one."""
-    return dict(connection.execute(statement("images/outcome_counts")).fetchall())
-
-
 def unfinished_hours(
     connection: Connection, *, due_by: datetime, untried: bool = True
 ) -> dict[str, int]:

@@ -17,13 +17,15 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from phash_dagster.analysis import Sources
 from phash_dagster.clock import utc_now
 from phash_dagster.hashing import get_algorithm
 from phash_dagster.hashing.interface import to_hex
 from phash_dagster.ingest import IngestRecords
 from phash_dagster.moderation.actions import State
-from phash_dagster.reports.data import MatchReport, collect
-from phash_dagster.reports.render import write_report
+from phash_dagster.reports.costs import Machine, disk_use
+from phash_dagster.reports.data import MatchReport, make_report
+from phash_dagster.reports.render import write_files
 from phash_dagster.sandbox.demo_checks import Check, check_late_rule, check_live
 from phash_dagster.sandbox.demo_tables import actions_table, matches_table, outcomes_table
 from phash_dagster.sandbox.pipeline import LocalPipeline, PipelineTimeoutError
@@ -142,7 +144,7 @@ class _Demo:
             self._show_results()
             self._add_late_rule()
             checks += check_late_rule(self._scenario, self._pipeline, self._sandbox)
-        report = write_report(self._report(), self._pipeline.settings.reports_dir)
+        report = write_files(self._report(), self._pipeline.settings)
         self._console.print(
             f"Report: {report}\nDone in {time.monotonic() - started:.0f} s. Data: "
             f"{self._pipeline.settings.data_dir}; what the daemon said: {self._pipeline.log}"
@@ -184,10 +186,10 @@ class _Demo:
 
     def _show_results(self) -> None:
         report = self._report()
+        seen = report.reading.seen
         self._console.print(
-            f"\nSeen: {report.seen['posts_with_images']} posts with {report.seen['images']} "
-            f"images, {report.seen['distinct_images']} distinct, "
-            f"by {report.seen['accounts']} accounts."
+            f"\nSeen: {seen['posts_with_images']} posts with {seen['images']} images, "
+            f"{seen['distinct_images']} distinct, by {seen['accounts']} accounts."
         )
         for table in (
             outcomes_table(report),
@@ -223,13 +225,13 @@ class _Demo:
         )
 
     def _report(self) -> MatchReport:
-        now = utc_now()
-        return collect(
-            self._pipeline.warehouse,
-            self._pipeline.posts,
-            IngestRecords.under(self._pipeline.settings.data_dir),
-            since=now - timedelta(days=1),
-            until=now,
+        pipeline, settings = self._pipeline, self._pipeline.settings
+        return make_report(
+            Sources(pipeline.warehouse, pipeline.posts, IngestRecords.under(settings.data_dir)),
+            settings.analytics_path,
+            utc_now,
+            since=utc_now() - timedelta(days=1),
+            machine=Machine(disk=disk_use(settings.data_dir)),
         )
 
     def _progress(self) -> Progress:

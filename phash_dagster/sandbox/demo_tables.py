@@ -10,7 +10,7 @@ from phash_dagster.sandbox.pipeline import LocalPipeline
 def outcomes_table(report: MatchReport) -> Table:
     """How the images ended."""
     table = _table("How the images ended", "Outcome", "Images")
-    for outcome, images in report.outcomes.items():
+    for outcome, images in report.reading.outcomes.items():
         table.add_row(outcome, str(images))
     return table
 
@@ -18,7 +18,7 @@ def outcomes_table(report: MatchReport) -> Table:
 def matches_table(report: MatchReport) -> Table:
     """What each rule matched."""
     table = _table("Matches by rule", "Rule", "Posts", "Images", "Accounts", "Distances")
-    for row in report.matches:
+    for row in report.acting.matches:
         table.add_row(
             row["rule_id"],
             *(str(row[name]) for name in ("posts", "images", "accounts")),
@@ -30,7 +30,7 @@ def matches_table(report: MatchReport) -> Table:
 def actions_table(report: MatchReport, pipeline: LocalPipeline) -> Table:
     """What was done, and how many repeats were left out."""
     table = _table("Actions", "Rule", "Event", "State", "Actions")
-    for row in report.actions:
+    for row in report.acting.actions:
         table.add_row(
             row["rule_id"], f"{row['event']} {row['value']}", row["state"], str(row["actions"])
         )

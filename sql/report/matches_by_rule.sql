@@ -1,26 +1,31 @@
--- Which rules in force matched what in the attached hours, within their thresholds?
+-- Which rules in force matched what since the hour $hour, within their thresholds?
 -- Counts every match, also of rules that did not come first for the image.
-WITH in_force AS (
-    FROM rule_hashes
-    SELECT *
-    WHERE version = $version AND kind = 'match'
+WITH matched AS (
+    FROM post_matches
+    SELECT
+        rule_id,
+        count(DISTINCT blob_cid) AS images,
+        count(DISTINCT uri) AS posts,
+        count(DISTINCT did) AS accounts,
+        min(distance) AS nearest,
+        max(distance) AS farthest
+    WHERE
+        hour >= $hour
+        AND within
+        AND kind = 'match'
+    GROUP BY rule_id
 )
 
-FROM in_force
-LEFT JOIN rule_matches
-    ON
-        rule_matches.rule_id = in_force.rule_id
-        AND rule_matches.rule_hash = in_force.rule_hash
-        AND rule_matches.algorithm = in_force.algorithm
-        AND rule_matches.distance <= in_force.threshold
-LEFT JOIN image_posts ON image_posts.blob_cid = rule_matches.blob_cid
+FROM rules_in_force
+LEFT JOIN matched USING (rule_id)
 SELECT
-    in_force.rule_id,
-    count(DISTINCT in_force.rule_hash) AS hashes,
-    count(DISTINCT image_posts.blob_cid) AS images,
-    count(DISTINCT image_posts.uri) AS posts,
-    count(DISTINCT image_posts.did) AS accounts,
-    min(rule_matches.distance) FILTER (image_posts.uri IS NOT NULL) AS nearest,
-    max(rule_matches.distance) FILTER (image_posts.uri IS NOT NULL) AS farthest
-GROUP BY in_force.rule_id
-ORDER BY min(in_force.rule_order);
+    rule_id,
+    rules_in_force.mode,
+    rules_in_force.hashes,
+    rules_in_force.hashes_set_aside,
+    coalesce(matched.images, 0) AS images,
+    coalesce(matched.posts, 0) AS posts,
+    coalesce(matched.accounts, 0) AS accounts,
+    matched.nearest,
+    matched.farthest
+ORDER BY rules_in_force.rule_order;

@@ -18,6 +18,7 @@ ASSETS = {
     "moderation_actions",
     "action_outcomes",
     "match_report",
+    "weekly_report",
     "analytics_snapshot",
 }
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,7 @@ def test_data_flows_one_way(defs: dg.Definitions) -> None:
         "moderation_actions": {"rule_matches", "exempt_accounts"},
         "action_outcomes": {"moderation_actions"},
         "match_report": {"image_hashes", "rule_matches", "moderation_actions"},
+        "weekly_report": {"image_hashes", "rule_matches", "moderation_actions"},
         "analytics_snapshot": {"image_hashes", "rule_matches", "moderation_actions"},
     }
 

@@ -16,7 +16,6 @@ from phash_dagster.images.store import (
     Wait,
     given_up_preview,
     hash_preview,
-    outcome_counts,
     pending_images,
     rule_algorithms,
     save_results,
@@ -116,7 +115,11 @@ class Store:
     def counts(self) -> dict[str, int]:
         with self.warehouse.read() as connection:
             self.posts.attach(connection, self.posts.partition_keys())
-            return outcome_counts(connection)
+            rows = connection.execute(
+                "FROM (FROM image_posts SELECT DISTINCT blob_cid) LEFT JOIN image_outcomes "
+                "USING (blob_cid) SELECT coalesce(outcome, 'untried'), count(*) GROUP BY ALL"
+            ).fetchall()
+        return dict(rows)
 
 
 def rule_load(connection: Connection, version: str, algorithm: str) -> None:

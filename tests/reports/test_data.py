@@ -1,0 +1,181 @@
+"""The figures of a report are what plain Python finds in the same past."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from phash_dagster.images.model import Outcome
+from phash_dagster.moderation.actions import Event, State
+from phash_dagster.reports.data import PARTS, MatchReport
+from tests.analysis.world import (
+    GAP,
+    HASHES,
+    OUTCOMES,
+    UNCOVERED,
+    World,
+    floor,
+    moment,
+    version_in_force,
+)
+from tests.preview.past import NOW
+from tests.reports.conftest import SINCE, made
+
+
+def expected_outcomes(world: World, since: datetime) -> Counter[str]:
+    """How the images posted since then ended, by what the past was made of."""
+    names = {str(row.blob_cid) for row in world.seen() if moment(row) >= floor(since)}
+    return Counter(
+        "hashed" if name in HASHES else str(OUTCOMES.get(name, "untried")) for name in names
+    )
+
+
+def test_the_period_begins_at_a_full_hour_and_ends_with_the_snapshot(report: MatchReport) -> None:
+    assert report.since == floor(SINCE)
+    assert report.until == NOW
+    assert report.length == "7d"
+
+
+def test_what_was_seen(world: World, report: MatchReport) -> None:
+    rows = world.seen()
+    seen = report.reading.seen
+    assert seen["posts_with_images"] == len({row.uri for row in rows})
+    assert seen["images"] == len({(row.uri, row.cid, row.blob_cid) for row in rows})
+    assert seen["distinct_images"] == len({row.blob_cid for row in rows})
+    assert seen["accounts"] == len({row.did for row in rows})
+    assert seen["deleted_posts"] == sum(row.operation == "delete" for row in world.rows)
+
+
+def test_how_the_images_ended(world: World, report: MatchReport) -> None:
+    assert report.reading.outcomes == expected_outcomes(world, SINCE)
+    assert sum(report.reading.outcomes.values()) == report.reading.seen["distinct_images"]
+
+
+def test_a_shorter_period_counts_less(world: World) -> None:
+    day = made(world, back=timedelta(hours=12))
+    assert day.reading.outcomes == expected_outcomes(world, NOW - timedelta(hours=12))
+    assert day.length == "12h"
+    assert {row["noticed_at"] >= NOW - timedelta(hours=12) for row in day.reading.gaps} == {True}
+    assert all(row["planned_at"] >= day.since for row in day.acting.latest)
+
+
+def test_the_trend_adds_up_to_the_images_of_each_day(world: World, report: MatchReport) -> None:
+    trend = report.reading.trend
+    assert set(trend.series) == set(PARTS)
+    by_day = Counter(
+        day
+        for day, *_ in {
+            (f"{moment(row):%Y-%m-%d %H}"[:10], moment(row).hour, row.blob_cid)
+            for row in world.seen()
+        }
+    )
+    columns = zip(*trend.series.values(), strict=True)
+    found = {
+        f"{start:%Y-%m-%d}": sum(parts) for start, parts in zip(trend.starts, columns, strict=True)
+    }
+    assert {day: count for day, count in found.items() if count} == by_day
+    assert len(trend.starts) == 8
+
+
+def test_hours_that_are_not_done_are_named(world: World, report: MatchReport) -> None:
+    undone = {name for name, outcome in OUTCOMES.items() if outcome is Outcome.waiting} | {
+        "untried"
+    }
+    hours = {f"{moment(row):%Y-%m-%d-%H}" for row in world.seen() if row.blob_cid in undone}
+    named = {row["hour"] for row in report.reading.open_hours}
+    assert named <= hours
+    assert len(named) == min(len(hours), 10)
+
+
+def test_gaps_and_lag(report: MatchReport) -> None:
+    [gap] = report.reading.gaps
+    assert gap["from_time"] == datetime.fromtimestamp(GAP.from_us / 1e6, UTC)
+    assert report.reading.lag["batches"] == 6
+    assert report.reading.lag["longest_seconds"] == 50.0
+    [anomaly] = report.reading.anomalies
+    assert (anomaly["type"], anomaly["times"]) == ("embed:strange", 12)
+
+
+def test_every_rule_in_force_is_there_with_what_it_matched(
+    world: World, report: MatchReport
+) -> None:
+    hits = [match for match in world.matches() if match.within and match.kind == "match"]
+    assert [row["rule_id"] for row in report.acting.matches] == ["meme", "raid", "flat", "silent"]
+    for row in report.acting.matches:
+        of_rule = [match for match in hits if match.rule_id == row["rule_id"]]
+        assert row["posts"] == len({match.post.uri for match in of_rule})
+        assert row["images"] == len({match.blob_cid for match in of_rule})
+        assert row["accounts"] == len({match.post.did for match in of_rule})
+        assert row["farthest"] == max((match.distance for match in of_rule), default=None)
+
+
+def test_the_trend_of_a_rule_adds_up_to_its_posts(report: MatchReport) -> None:
+    trend = report.acting.matches_trend
+    posts = {row["rule_id"]: row["posts"] for row in report.acting.matches if row["posts"]}
+    assert {name: trend.total(name) for name in trend.series} == posts
+
+
+def test_actions_by_state_and_over_time(world: World, report: MatchReport) -> None:
+    for state in State:
+        assert report.actions_in_state(state) == sum(
+            action.state is state for action in world.actions
+        )
+    planned = [action for action in world.actions if action.undoes is None]
+    trend = report.acting.actions_trend
+    assert trend.total("sent") == sum(action.state is State.SENT for action in planned)
+    assert trend.total("failed") == sum(
+        action.state in {State.FAILED, State.DEAD} for action in planned
+    )
+
+
+def test_what_was_taken_back_counts_for_its_rule(world: World, report: MatchReport) -> None:
+    judged = [
+        action
+        for action in world.actions
+        if action.state is State.SENT
+        and action.mode == "live"
+        and action.event is Event.LABEL
+        and action.undoes is None
+    ]
+    reversed_ = Counter(action.rule_id for action in judged if action.action_id in world.reversed)
+    found = {row["rule_id"]: row for row in report.judging.rules}
+    assert {name: row["actions"] for name, row in found.items()} == Counter(
+        action.rule_id for action in judged
+    )
+    for name, row in found.items():
+        assert row["reversed_by_people"] == row["reversed_lately"] == reversed_[name]
+        assert row["precision"] == 1 - reversed_[name] / row["actions"]
+
+
+def test_new_groups_are_those_that_no_rule_reaches(world: World, report: MatchReport) -> None:
+    clusters = {row["hash"]: row for row in report.judging.clusters}
+    posts = [row for row in world.seen() if HASHES.get(str(row.blob_cid)) == UNCOVERED]
+    assert clusters[f"{UNCOVERED:016x}"]["accounts"] == len({row.did for row in posts})
+    covered = {match.blob_cid for match in world.matches() if match.within}
+    assert covered
+    assert not {row["blob_cid"] for row in clusters.values()} & covered
+
+
+def test_groups_that_were_known_before_the_period_are_not_new(world: World) -> None:
+    with world.warehouse.write() as connection:
+        before = connection.execute("FROM image_hashes SELECT max(hashed_at)").fetchall()[0][0]
+    assert before == NOW, "all are hashed at the end of the past"
+    assert made(world, back=timedelta(0)).judging.clusters == ()
+
+
+def test_versions_and_how_far_they_came(world: World, report: MatchReport) -> None:
+    assert report.rules_version == version_in_force(world)
+    assert len(report.judging.loads) == 2
+    past = report.judging.past
+    assert past["hours"] == past["matched"] > 0
+    assert past["planned"] == 0, "this past was matched and never planned"
+
+
+def test_what_was_fetched(report: MatchReport) -> None:
+    assert report.costs.images_fetched == len(HASHES)
+    assert report.costs.images_with_size == 0, "these posts name no sizes"
+
+
+def test_over_nothing_there_is_a_report_too(empty: MatchReport) -> None:
+    assert empty.rules_version is None
+    assert empty.reading.seen["images"] == 0
+    assert empty.actions_in_state("sent") == 0
+    assert empty.matched_images == 0

@@ -99,8 +99,7 @@ class WebServer:
         answer = self.ask(_STALE, asset={"path": [asset]}, partitions=list(partitions))
         node = answer["assetNodeOrError"]
         causes = [
-            [cause["key"]["path"][-1] for cause in each]
-            for each in node["staleCausesByPartition"]
+            [cause["key"]["path"][-1] for cause in each] for each in node["staleCausesByPartition"]
         ]
         return list(zip(node["staleStatusByPartition"], causes, strict=True))
 

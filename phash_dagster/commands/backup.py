@@ -1,11 +1,12 @@
 """`phash-dagster backup` and `restore`."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from phash_dagster.backup.manifest import Manifest
     from phash_dagster.backup.parts import DagsterStorage
     from phash_dagster.backup.restore import Restored
+
+_POSTGRESQL: Final = re.compile(r"^[^#\n]*DAGSTER_STORAGE_URL", flags=re.MULTILINE)
+"""A line of `dagster.yaml` that takes its storage from the variable."""
 
 
 def register(app: typer.Typer) -> None:
@@ -115,7 +119,8 @@ def _dagster_there(settings: Settings) -> "Iterator[DagsterStorage]":
     instance_file = home_of(settings, os.environ) / "dagster.yaml"
     if not instance_file.exists():
         raise BackupError(f"there is no {instance_file}: no pipeline was started on this DATA_DIR")
-    in_postgresql = "DAGSTER_STORAGE_URL" in instance_file.read_text("utf-8")
+    # Not in a comment: the shipped file explains the variable where it is not used, too.
+    in_postgresql = _POSTGRESQL.search(instance_file.read_text("utf-8"))
     if in_postgresql and not settings.dagster_storage_url:
         raise BackupError(
             "this pipeline has its Dagster storage in PostgreSQL, and DAGSTER_STORAGE_URL is not "

@@ -40,6 +40,16 @@ def console(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Console:
     return Console(monkeypatch, tmp_path)
 
 
+def test_a_pipeline_on_sqlite_is_backed_up_and_restored(
+    console: Console, stores: Stores, tmp_path: Path
+) -> None:
+    made = console.run(stores, "backup", "backup.zip")
+    assert made.exit_code == 0, made.output
+    other = Stores(tmp_path / "two")
+    assert console.run(other, "restore", "backup.zip").exit_code == 0
+    assert other.actions() == stores.actions()
+
+
 def test_nothing_is_restored_under_a_running_pipeline(
     console: Console, stores: Stores, tmp_path: Path
 ) -> None:

@@ -1,8 +1,6 @@
-"""Every command in docs/sql-cookbook.md is run, and every question on other pages."""
+"""The questions of every page are asked, and what docs/sql-cookbook.md shows is run."""
 
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -17,6 +15,8 @@ from phash_dagster.sql import sql_root
 from phash_dagster.warehouse import Connection
 from tests.analysis.reading import opened
 from tests.analysis.world import World, build
+from tests.documents.commands import documented_commands
+from tests.documents.running import COMPLETE
 from tests.preview.past import NOW
 
 ROOT = Path(__file__).parents[2]
@@ -35,23 +35,22 @@ def blocks(language: str) -> list[str]:
     return found
 
 
-def commands() -> Iterator[str]:
-    for block in blocks("console"):
-        for line in block.splitlines():
-            if line.startswith("$ ") and line != f"$ {SHELL}":
-                yield line.removeprefix("$ ")
-    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        if document.name != "sql-cookbook.md":
-            text = document.read_text(encoding="utf-8")
-            yield from re.findall(r"^\$ (phash-dagster query .*)", text, flags=re.MULTILINE)
+def commands() -> list[str]:
+    """Every question that some page asks at the command line, each once."""
+    asked = (
+        COMPLETE.get(invocation.text, invocation.text).replace("NAME", "silent-rules")
+        for command in documented_commands()
+        for invocation in command.invocations()
+        if invocation.text.startswith("phash-dagster query")
+    )
+    return list(dict.fromkeys(asked))
 
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_does_what_it_says(
     world: World, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program, *arguments = shlex.split(command)
-    assert program == "phash-dagster"
+    arguments = command.split()[1:]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", str(world.settings.data_dir))
     result = CliRunner().invoke(app, arguments)

@@ -21,6 +21,22 @@ _LONGEST_TITLE: Final = 120
 """Characters, of which escaping may make twice as many: Discord takes 256 in a title, and 6,000 in
 all of a message."""
 
+_DISCORD_CONTENT: Final = 2000
+"""Characters that Discord takes in `content`."""
+
+_QUIET_SLACK: Final[Payload] = {
+    # Nothing in the text is looked up as a name or an address, and no page is fetched.
+    "parse": "none",
+    "link_names": False,
+    "unfurl_links": False,
+    "unfurl_media": False,
+}
+_QUIET_DISCORD: Final[Payload] = {
+    "username": "phash-dagster",
+    # Who asks for no mention to be heeded pings nobody, whatever the text says.
+    "allowed_mentions": {"parse": []},
+}
+
 _RED, _YELLOW, _GREEN = 0xC62828, 0xF9A825, 0x2E7D32
 _NO_PING: Final = "\N{ZERO WIDTH SPACE}"
 
@@ -52,6 +68,20 @@ def message(form: Format, notices: Sequence[Notice], *, dagster_url: str = "") -
     if form == "discord":
         return _discord(notices, dagster_url)
     return _json(notices, dagster_url)
+
+
+def note(form: Format, text: str) -> Payload:
+    """The body of the request that tells a text of our own, which quotes nobody.
+
+    Args:
+        form: What the service takes.
+        text: Plain text; commands may stand in backticks. Discord takes 2000 characters.
+    """
+    if form == "slack":
+        return {**_QUIET_SLACK, "text": text}
+    if form == "discord":
+        return {**_QUIET_DISCORD, "content": text[:_DISCORD_CONTENT]}
+    return {"source": "phash-dagster", "text": text}
 
 
 def headline(notice: Notice) -> str:
@@ -103,12 +133,8 @@ def _link(notice: Notice, dagster_url: str) -> str:
 
 def _slack(notices: Sequence[Notice], dagster_url: str) -> Payload:
     return {
+        **_QUIET_SLACK,
         "text": "\n".join(_slack_text(notice, dagster_url) for notice in notices),
-        # Nothing in the text is looked up as a name or an address, and no page is fetched.
-        "parse": "none",
-        "link_names": False,
-        "unfurl_links": False,
-        "unfurl_media": False,
     }
 
 
@@ -135,9 +161,7 @@ def _slack_escaped(text: str) -> str:
 
 def _discord(notices: Sequence[Notice], dagster_url: str) -> Payload:
     return {
-        "username": "phash-dagster",
-        # Who asks for no mention to be heeded pings nobody, whatever the text says.
-        "allowed_mentions": {"parse": []},
+        **_QUIET_DISCORD,
         "embeds": [_embed(notice, dagster_url) for notice in notices],
     }
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phash_dagster.commands.shared import (
+    FAILED,
     errors_as_text,
     moment,
     progress_line,
@@ -33,13 +34,21 @@ def report(
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the report as Markdown; write no page.")
     ] = False,
+    send: Annotated[
+        bool, typer.Option("--send", help="Send it in short to ALERT_WEBHOOK_URL; write no page.")
+    ] = False,
 ) -> None:
     """Write the report of the last days as HTML and print where it is."""
     if since is not None and days is not None:
         raise typer.BadParameter("give one of --since and --days", param_hint="--since")
-    if sum((open_, as_json, as_markdown)) > 1:
-        raise typer.BadParameter("give one of --open, --json and --markdown", param_hint="--json")
+    if sum((open_, as_json, as_markdown, send)) > 1:
+        raise typer.BadParameter(
+            "give one of --open, --json, --markdown and --send", param_hint="--json"
+        )
     settings = writable_settings_or_exit()
+    if send and not settings.alert_webhook_url.get_secret_value():
+        typer.echo("ALERT_WEBHOOK_URL is not set: there is nobody to tell.", err=True)
+        raise typer.Exit(FAILED)
     with errors_as_text():
         made = _make(settings, since or f"{days or _DAYS}d")
         if as_json or as_markdown:
@@ -47,12 +56,31 @@ def report(
 
             typer.echo(render_json(made) if as_json else render_markdown(made), nl=False)
             return
+        if send:
+            _send(settings, made)
+            return
         from phash_dagster.reports.render import write_files
 
         page = write_files(made, settings)
     typer.echo(page)
     if open_ and typer.launch(page.absolute().as_uri()):
         typer.echo("No browser could be opened here; open the file above.", err=True)
+
+
+def _send(settings: "Settings", made: "MatchReport") -> None:
+    from phash_dagster.alerts.send import DeliveryError, deliver, webhook_format
+    from phash_dagster.alerts.text import note
+    from phash_dagster.clock import utc_now
+    from phash_dagster.reports.render import render_note
+
+    form = webhook_format(settings)
+    text = render_note(made, dagster_url=settings.dagster_url)
+    try:
+        deliver(settings, note(form, text), utc_now())
+    except DeliveryError as error:
+        typer.echo(f"phash-dagster: not delivered as {form}: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"Delivered as {form}.")
 
 
 def _make(settings: "Settings", since: str) -> "MatchReport":

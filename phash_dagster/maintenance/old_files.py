@@ -12,7 +12,7 @@ RECORDS_STAY: Final = timedelta(days=31)
 """Ingest records stay as long as the posts that they tell of, but at least so long: checks and
 reports ask them."""
 
-DATED: Final = ("match_report-*.html", "preview-*.html")
+DATED: Final = ("match_report-*.html", "match_report-*.md", "preview-*.html")
 """Reports that are made again and again under new names; whatever else is in the folder stays."""
 
 

@@ -105,6 +105,28 @@ def render_markdown(report: MatchReport) -> str:
     )
 
 
+def render_note(report: MatchReport, *, dagster_url: str = "") -> str:
+    """The report in some lines for a chat, which shows no tables; it quotes nobody.
+
+    With the address of the Dagster UI it ends with where the rest is.
+    """
+    seen, found = report.reading.seen, matters(report)
+    lines = [
+        f"phash-dagster, {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC",
+        f"Posts with images: {seen['posts_with_images']:,}. Images hashed: "
+        f"{report.reading.outcomes.get('hashed', 0):,} of {seen['distinct_images']:,}, "
+        f"near a rule: {report.matched_images:,}.",
+        f"Actions: {report.actions_in_state('sent'):,} sent, "
+        f"{report.actions_in_state('shadow'):,} recorded in shadow mode, "
+        f"{report.actions_in_state('held'):,} held, "
+        f"{report.actions_in_state('failed', 'dead'):,} failed.",
+        "Needs you:" if found else "Nothing needs you.",
+        *(f"- {each.text}" + (f" `{each.command}`" if each.command else "") for each in found),
+        *([f"More: {dagster_url}/assets/match_report"] if dagster_url else []),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def render_json(report: MatchReport) -> str:
     """All figures as JSON, under the names of the attributes of `MatchReport`."""
     fields: dict[str, Any] = asdict(report)

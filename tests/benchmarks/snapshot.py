@@ -138,7 +138,7 @@ class Bench:
     def run(self) -> None:
         console = Console()
         started = time.perf_counter()
-        self._fill()
+        self.fill()
         console.print(
             f"{self.images:,} images, {self.matches:,} matches, working file "
             f"{self.sources.warehouse.path.stat().st_size / 1e6:,.0f} MB, made in "
@@ -154,7 +154,8 @@ class Bench:
         console.print(self.table)
         console.print(self._ask_all())
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
+        """Make the past."""
         for first in range(0, self.images, AT_ONCE):
             self._insert(first, min(first + AT_ONCE, self.images))
         with self.sources.warehouse.write() as connection:

@@ -43,16 +43,18 @@ def report(folder: Path, name: str, written: datetime) -> Path:
 def test_old_dated_reports_go_and_the_latest_and_strange_files_stay(tmp_path: Path) -> None:
     folder, then = tmp_path / "reports", NOW - timedelta(days=366)
     old = report(folder, "match_report-2025-11-22.html", then)
+    short = report(folder, "match_report-2025-11-22.md", then)
     preview = report(folder, "preview-2025-11-22-101500-abc.html", then)
-    for name in ("latest.html", "notes.html"):
+    for name in ("latest.html", "latest.md", "notes.html"):
         report(folder, name, then)
     report(folder, "match_report-2026-11-22.html", NOW - timedelta(days=1))
     found = old_reports(folder, now=NOW, retention_days=365)
-    assert found.files == [old, preview]
-    assert found.bytes == 12
+    assert found.files == [old, short, preview]
+    assert found.bytes == 18
     remove(found)
     assert sorted(path.name for path in folder.iterdir()) == [
         "latest.html",
+        "latest.md",
         "match_report-2026-11-22.html",
         "notes.html",
     ]

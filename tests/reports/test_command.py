@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,24 +13,32 @@ from typer.testing import CliRunner, Result
 from phash_dagster.cli import app
 from phash_dagster.clock import utc_now
 from phash_dagster.reports.render import SECTIONS
+from tests.alerts.webhook import Webhook, running_webhook
 from tests.analysis.conftest import Snapped
 from tests.preview.past import MEME, entry, near, post
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Snapped:
-    """A past that ends now, which the command reads by the environment."""
-    past = Snapped(tmp_path)
-    monkeypatch.setenv("DATA_DIR", str(past.settings.data_dir))
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Snapped:
+    """A past that ends now."""
+    past = Snapped(tmp_path_factory.mktemp("past"))
     past.hash({"x": MEME, "y": near(MEME, 2)})
     now = utc_now()
     rows = [post("1", "x", at=now, hours_ago=50), post("2", "y", at=now, did="did:plc:b")]
     past.posts.write_batch(rows, start="1", now=now)
     past.put_in_force(entry())
     return past
+
+
+@pytest.fixture
+def past(stores: Snapped, monkeypatch: pytest.MonkeyPatch) -> Snapped:
+    """The same, read by the command by the environment; no report was written yet."""
+    monkeypatch.setenv("DATA_DIR", str(stores.settings.data_dir))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    shutil.rmtree(stores.settings.reports_dir, ignore_errors=True)
+    return stores
 
 
 def run(*arguments: str) -> Result:
@@ -79,6 +89,39 @@ def test_the_page_is_opened_in_the_browser(
     assert ("No browser could be opened here" in result.stderr) is bool(code)
 
 
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    with running_webhook() as hook:
+        monkeypatch.setenv("ALERT_WEBHOOK_URL", hook.url)
+        yield hook
+
+
+def test_the_short_form_is_sent_to_the_chat(past: Snapped, webhook: Webhook) -> None:
+    result = run("--since", "1d", "--send")
+    assert (result.exit_code, result.output) == (0, "Delivered as json.\n")
+    [message] = webhook.messages
+    text = message["text"]
+    assert "Posts with images: 1. Images hashed: 1 of 1, near a rule: 1." in text
+    assert "- Nothing was read from Jetstream. `phash-dagster doctor`" in text
+    assert not past.settings.reports_dir.exists()
+
+
+def test_one_that_does_not_arrive_says_why(past: Snapped, webhook: Webhook) -> None:
+    webhook.status = 404
+    result = run("--send")
+    assert result.exit_code == 1
+    assert "not delivered as json: the webhook answered 404: it is gone" in result.stderr
+
+
+def test_without_a_webhook_there_is_nobody_to_tell(
+    past: Snapped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ALERT_WEBHOOK_URL", raising=False)
+    result = run("--send")
+    assert result.exit_code == 2
+    assert "ALERT_WEBHOOK_URL is not set" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -116,7 +159,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_documentation_does_what_it_says(
-    past: Snapped, command: str, monkeypatch: pytest.MonkeyPatch
+    past: Snapped, webhook: Webhook, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("typer.launch", lambda _: 0)
     result = run(*shlex.split(command)[2:])
@@ -125,7 +168,7 @@ def test_a_command_of_the_documentation_does_what_it_says(
 
 
 def test_the_documentation_shows_the_command() -> None:
-    assert len(commands()) == 4
+    assert len(commands()) == 5
 
 
 def test_what_the_page_of_reports_says_of_sections_is_so() -> None:

@@ -21,6 +21,7 @@ from phash_dagster.reports.render import (
     render_html,
     render_json,
     render_markdown,
+    render_note,
     write_files,
 )
 from tests.analysis.world import World
@@ -183,6 +184,15 @@ def test_markdown_says_the_same_in_short(report: MatchReport) -> None:
     assert len(text) < 10_000
     for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_a_note_for_chat_has_no_table_and_what_needs_a_person(report: MatchReport) -> None:
+    text = render_note(report, dagster_url="http://dagster.test")
+    assert "|" not in text
+    assert f"{report.actions_in_state('held')} held" in text
+    assert "`phash-dagster actions list --state held --count`" in text
+    assert text.endswith("More: http://dagster.test/assets/match_report\n")
+    assert len(text) < 2000
 
 
 def test_json_holds_the_figures(report: MatchReport) -> None:

@@ -131,6 +131,7 @@ def _svg(chart: "AnyChart", words: _Words) -> str:
     return _NOISE.sub("", drawn).replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
+_LONGEST_NAME: Final = 16
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LABELS: Final = {"hour": "%d %b %H:%M", "day": "%a %d %b", "week": "%d %b %Y"}
 _LABEL_PIXELS: Final = 84
@@ -342,11 +343,11 @@ def _precision(hashes: Sequence[Row]) -> Chart | None:
     shown = hashes[:10]
     data = _values(
         {
-            "name": f"{row['rule_id']} {row['rule_hash'][:8]}… at {row['distance']}",
+            "name": _name(number, row),
             "low": row["precision_low"],
             "share": row["precision"],
         }
-        for row in shown
+        for number, row in enumerate(shown, start=1)
     )
 
     def at(width: int) -> "AnyChart":
@@ -354,7 +355,7 @@ def _precision(hashes: Sequence[Row]) -> Chart | None:
             "name:N",
             title=None,
             sort=None,
-            axis=alt.Axis(labelLimit=min(width // 2 - 20, 340), ticks=False, domain=False),
+            axis=alt.Axis(labelLimit=200, ticks=False, domain=False),
         )
         scale = alt.Scale(domain=[0, 1])
         base = alt.Chart(data).encode(y=y)
@@ -367,7 +368,7 @@ def _precision(hashes: Sequence[Row]) -> Chart | None:
             base.mark_point(shape="circle", fill=FILL, stroke=INK, opacity=1, size=60).encode(
                 x="share:Q"
             ),
-        ).properties(width=width // 2, height=alt.Step(24))
+        ).properties(width=width - 230, height=alt.Step(24))
 
     worst = shown[0]
     words = _Words(
@@ -391,6 +392,13 @@ def _precision(hashes: Sequence[Row]) -> Chart | None:
         ),
     )
     return _drawn(words, at)
+
+
+def _name(number: int, row: Row) -> str:
+    """A rule hash at a distance, on its axis: short, and never the same as another."""
+    rule = row["rule_id"]
+    short = rule if len(rule) <= _LONGEST_NAME else f"{rule[: _LONGEST_NAME - 1]}…"
+    return f"{number}. {short} {row['rule_hash'][:4]}… at {row['distance']}"
 
 
 def _rows(trend: Trend) -> tuple[tuple[object, ...], ...]:

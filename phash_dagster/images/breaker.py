@@ -4,9 +4,11 @@ Of a host that was left alone exactly one request is let through: the probe. Not
 or reads the clock itself.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
@@ -27,6 +29,23 @@ class Host:
     name: str
     trusted: bool
     policy: BreakerPolicy
+
+
+class BreakerEvent(StrEnum):
+    """What happens at a circuit."""
+
+    OPENED = "open"
+    """It failed so often that it is left alone, perhaps once more."""
+    HALF_OPENED = "half_open"
+    """A probe was let through."""
+    CLOSED = "closed"
+    """The probe was answered."""
+    REJECTED = "rejected"
+    """A request was not made."""
+
+
+BreakerEvents = Counter[tuple[bool, BreakerEvent]]
+"""How often what happened, of hosts of the operator (True) and of strangers."""
 
 
 class CircuitOpenError(Exception):
@@ -57,6 +76,7 @@ class CircuitBreakers:
         self._circuits = dict(circuits)
         self._probing: set[str] = set()
         self._changed: set[str] = set()
+        self._events: BreakerEvents = Counter()
 
     def admit(self, host: Host) -> bool:
         """Let a request through; whether it is the probe of a half-open circuit.
@@ -68,18 +88,25 @@ class CircuitBreakers:
         if circuit.open_until is None:
             return False
         if circuit.is_open(self._clock()) or host.name in self._probing:
+            self._note(host, BreakerEvent.REJECTED)
             raise CircuitOpenError(host, circuit, circuit.open_until)
         self._probing.add(host.name)
+        self._note(host, BreakerEvent.HALF_OPENED)
         return True
 
     def succeeded(self, host: Host) -> None:
         """The host answered, whatever it said: the circuit closes."""
+        if self._circuits.get(host.name, CLOSED).open_until is not None:
+            self._note(host, BreakerEvent.CLOSED)
         self._settle(host, CLOSED)
 
     def failed(self, host: Host) -> datetime | None:
         """The host did not answer; the end of the pause if the circuit is open now."""
         now = self._clock()
-        circuit = self._circuits.get(host.name, CLOSED).after_failure(host.policy, now)
+        before = self._circuits.get(host.name, CLOSED)
+        circuit = before.after_failure(host.policy, now)
+        if circuit.open_until != before.open_until:
+            self._note(host, BreakerEvent.OPENED)
         self._settle(host, circuit)
         return circuit.open_until
 
@@ -92,6 +119,14 @@ class CircuitBreakers:
         changed = {name: self._circuits.get(name, CLOSED) for name in self._changed}
         self._changed.clear()
         return changed
+
+    def take_events(self) -> BreakerEvents:
+        """What happened since the last call."""
+        events, self._events = self._events, Counter()
+        return events
+
+    def _note(self, host: Host, event: BreakerEvent) -> None:
+        self._events[host.trusted, event] += 1
 
     def _settle(self, host: Host, circuit: Circuit) -> None:
         self._probing.discard(host.name)

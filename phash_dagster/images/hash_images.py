@@ -12,7 +12,8 @@ from anyio import to_thread
 from phash_dagster.circuit import Circuit
 from phash_dagster.clock import Clock
 from phash_dagster.hashing import HashAlgorithm, get_algorithm
-from phash_dagster.images.breaker import CircuitBreakers
+from phash_dagster.images.breaker import BreakerEvents, CircuitBreakers
+from phash_dagster.images.counts import count_references, count_results, image_references
 from phash_dagster.images.decode import DecodeLimits
 from phash_dagster.images.fetch import open_fetcher
 from phash_dagster.images.host_state import (
@@ -28,6 +29,7 @@ from phash_dagster.images.process import process_images
 from phash_dagster.images.store import pending_images, rule_algorithms, save_results
 from phash_dagster.settings import Settings
 from phash_dagster.warehouse import ImagePosts, Warehouse
+from phash_dagster.warehouse.totals import HourCounts, grown
 
 SAVE_EVERY = 200
 """Images per transaction: few enough that a crash repeats little, and each write stays short."""
@@ -83,9 +85,13 @@ def hash_hours(
         breakers = load_breakers(connection, clock)
     work = _Work(algorithms, settings, warehouse, clock, breakers, endpoints)
     asked: set[tuple[str, str]] = set()
-    for _ in range(MAX_ROUNDS):
+    to_count: HourCounts = {}
+    for number in range(MAX_ROUNDS):
         with warehouse.read() as connection:
             posts.attach(connection, hours)
+            if number == 0:
+                references_seen = image_references(connection)
+                to_count = references_seen if grown(connection, references_seen) else {}
             pending = pending_images(
                 connection,
                 algorithms=[algorithm.name for algorithm in algorithms],
@@ -99,7 +105,19 @@ def hash_hours(
             load_endpoints(connection, endpoints, (image.did for image in references), clock())
         asked.update((image.blob_cid, image.did) for image in references)
         asyncio.run(_hash_images(references, work))
+    if to_count:
+        with warehouse.write() as connection:
+            count_references(connection, to_count)
     return work.outcomes
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What was learned beside a batch."""
+
+    circuits: Mapping[str, Circuit]
+    endpoints: Sequence[FoundEndpoint]
+    events: BreakerEvents
 
 
 @dataclass
@@ -117,22 +135,20 @@ class _Work:
     async def save(self, results: Sequence[ImageResult]) -> None:
         """Record a batch, and what was learned beside it, in one short transaction."""
         # Taken here, in the event loop; the thread must not touch what the loop goes on changing.
-        circuits, found = self.breakers.take_changes(), self.endpoints.take_found()
+        learned = _Learned(
+            self.breakers.take_changes(), self.endpoints.take_found(), self.breakers.take_events()
+        )
         # Not in the threads of the event loop, where slow name servers can hold all of them.
-        await to_thread.run_sync(self._write, results, circuits, found)
+        await to_thread.run_sync(self._write, results, learned)
         self.outcomes.update(result.outcome.value for result in results)
 
-    def _write(
-        self,
-        results: Sequence[ImageResult],
-        circuits: Mapping[str, Circuit],
-        found: Sequence[FoundEndpoint],
-    ) -> None:
-        now = self.clock()
+    def _write(self, results: Sequence[ImageResult], learned: _Learned) -> None:
+        now, lifetime = self.clock(), self.endpoints.lifetime
         with self.warehouse.write() as connection:
             save_results(connection, results, now=now)
-            save_circuits(connection, circuits, now)
-            save_endpoints(connection, found, lifetime=self.endpoints.lifetime, now=now)
+            save_circuits(connection, learned.circuits, now)
+            save_endpoints(connection, learned.endpoints, lifetime=lifetime, now=now)
+            count_results(connection, results, learned.events)
 
 
 async def _hash_images(references: Sequence[ImageReference], work: _Work) -> None:

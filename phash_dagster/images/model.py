@@ -4,7 +4,7 @@ Plain values without I/O, shared by fetching, decoding, hashing and the warehous
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal, final
@@ -38,6 +38,7 @@ class ImageReference:
     `mime_type` is what the record claims; it is never trusted, and legal records omit it.
     `preset` is the CDN rendition to fetch: feed_fullsize, feed_thumbnail, avatar or banner.
     `missing` names the algorithms whose hash the image lacks; None: nothing is known of it.
+    `is_new` says that it has no hash at all and was never asked for with this author.
     """
 
     blob_cid: str
@@ -45,6 +46,7 @@ class ImageReference:
     mime_type: str | None
     preset: str = "feed_fullsize"
     missing: tuple[str, ...] | None = None
+    is_new: bool = field(default=False, compare=False)
 
 
 _PRESETS = {"avatar": "avatar", "banner": "banner"}

@@ -43,8 +43,8 @@ def pending_images(
         {"algorithms": list(algorithms), "now": now, "retry_given_up": retry_given_up},
     ).fetchall()
     return [
-        ImageReference(blob_cid, did, mime_type, preset_of(embed_type), tuple(missing))
-        for blob_cid, did, mime_type, embed_type, missing in rows
+        ImageReference(blob_cid, did, mime_type, preset_of(embed_type), tuple(missing), is_new)
+        for blob_cid, did, mime_type, embed_type, missing, is_new in rows
     ]
 
 

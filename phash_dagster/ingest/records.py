@@ -6,7 +6,7 @@ Nothing here opens the DuckDB file, which a person may hold: questions are asked
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -80,8 +80,16 @@ class IngestRecords:
         dated = _dated_files(self.folder(day))
         return [path for time_us, path in sorted(dated) if time_us < before_us]
 
-    def attach(self, connection: Connection, *, since: datetime | None = None) -> None:
+    def attach(
+        self,
+        connection: Connection,
+        *,
+        since: datetime | None = None,
+        files: Sequence[Path] | None = None,
+    ) -> None:
         """Make the records of batches that ended since then visible in `connection`.
+
+        `files` names some of the files to read, instead of all that have such records.
 
         They are the temporary table `ingest_batches` and the views `stream_gaps`,
         `ingest_anomalies` and `pipeline_lag` over it.
@@ -89,25 +97,27 @@ class IngestRecords:
         since_us = int(since.timestamp() * 1_000_000) if since else 0
         connection.execute("SET VARIABLE ingest_since_us = $1::BIGINT", [since_us])
         try:
-            self._load(connection, since)
+            self._load(connection, self.files(since=since) if files is None else files)
         except duckdb.IOException:
             # Compaction removed a file after it was listed; its rows are in the compacted one.
-            self._load(connection, since)
+            self._load(connection, self.files(since=since))
         for view in VIEWS:
             connection.execute(temporary_view(view))
 
-    def _load(self, connection: Connection, since: datetime | None) -> None:
+    def _load(self, connection: Connection, files: Sequence[Path]) -> None:
         # An empty file of the right schema keeps the table valid when there are no records.
-        paths = [str(self._empty_file()), *map(str, self.files(since=since))]
+        paths = [str(self._empty_file()), *map(str, files)]
         connection.execute("SET VARIABLE ingest_files = $1", [paths])
         connection.execute(statement("ingest/ingest_batches"))
 
     @contextmanager
-    def query(self, *, since: datetime | None = None) -> Iterator[Connection]:
-        """A database in memory with the views attached."""
+    def query(
+        self, *, since: datetime | None = None, files: Sequence[Path] | None = None
+    ) -> Iterator[Connection]:
+        """A database in memory with the views attached, as `attach` does."""
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            self.attach(connection, since=since)
+            self.attach(connection, since=since, files=files)
             yield connection
 
     def _empty_file(self) -> Path:

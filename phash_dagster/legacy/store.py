@@ -11,7 +11,7 @@ from phash_dagster.hashing.quality import structure
 from phash_dagster.images.model import ImageHash, ImageReference, ImageResult, Outcome
 from phash_dagster.images.store import save_results
 from phash_dagster.legacy.keys import LegacyClaim, LegacyHash
-from phash_dagster.moderation.actions import Action, Event, Review, State
+from phash_dagster.moderation.actions import IMPORTED_RULE, Action, Event, Review, State
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.sql import statement
 from phash_dagster.warehouse import Connection
@@ -95,7 +95,7 @@ def _row(claim: LegacyClaim, now: datetime) -> Action:
         blob_cids=(),
         event=Event.LABEL,
         value=claim.label,
-        rule_id="imported",
+        rule_id=IMPORTED_RULE,
         rule_version="",
         rule_hash="",
         distance=0,

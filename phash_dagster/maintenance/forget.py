@@ -34,6 +34,12 @@ IMAGES_AT_ONCE: Final = 100_000
 
 _TABLES: Final = ("hashes", "outcomes", "attempts", "matches")
 
+_OF_HOURS: Final = (
+    "maintenance/forget_partitions",
+    "maintenance/forget_plans",
+    "metrics/forget_counted_hours",
+)
+
 
 @dataclass(frozen=True)
 class Forgotten:
@@ -135,8 +141,8 @@ def _forget_images(
             late = [path for path, *_ in _remaining(posts) - remaining]
             some = orphans.slice(start, IMAGES_AT_ONCE)
             forgotten += _forget_some(connection, some, late)
-            for name in ("forget_partitions", "forget_plans"):
-                connection.execute(statement(f"maintenance/{name}"), {"partition_keys": list(keys)})
+            for name in _OF_HOURS:
+                connection.execute(statement(name), {"partition_keys": list(keys)})
     return images, forgotten
 
 

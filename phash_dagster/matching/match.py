@@ -16,6 +16,7 @@ from phash_dagster.matching.plan import JoinPlan, masks, plan_join
 from phash_dagster.matching.spans import Known, Span, matched, up_to
 from phash_dagster.sql import statement
 from phash_dagster.warehouse import Connection
+from phash_dagster.warehouse.totals import Total, add_totals
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,8 @@ class _Matching:
         _run(self._connection, "near_pairs")
         _find(self._connection, group.plan(images), group)
         found = _changed(self._connection, "found_matches", algorithm=group.algorithm)
+        if _changed(self._connection, "new_matches"):
+            self._count_new()
         added = _changed(
             self._connection,
             "add_matches",
@@ -198,6 +201,11 @@ class _Matching:
             matched_at=self._matched_at,
         )
         return MatchCounts(matches=found, new_matches=added)
+
+    def _count_new(self) -> None:
+        rows = _run(self._connection, "count_new_matches", version=self._goal.version)
+        counts = {Total.of("matches", rule=rule, within=within): n for rule, within, n in rows}
+        add_totals(self._connection, counts)
 
 
 def _find(connection: Connection, plan: JoinPlan, group: _Group) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from phash_dagster.settings import Mode
 
@@ -24,6 +24,10 @@ class Event(StrEnum):
     NEGATE_LABEL = "negate_label"
     """Takes a label back."""
     REVERSE_TAKEDOWN = "reverse_takedown"
+
+
+IMPORTED_RULE: Final = "imported"
+"""Stands for the rule in rows of what the predecessor did."""
 
 
 class State(StrEnum):
@@ -74,6 +78,8 @@ class Claims:
 
     live: frozenset[Claim] = frozenset()
     shadow: frozenset[Claim] = frozenset()
+    sources: frozenset[tuple[Claim, str]] = field(default=frozenset(), compare=False)
+    """Each with the AT URI of the post that it was taken for, as far as this pipeline did."""
 
     def block(self, claim: Claim, mode: Mode) -> bool:
         """Whether an action of this mode would repeat what is planned, sent or recorded."""

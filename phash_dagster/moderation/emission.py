@@ -88,6 +88,7 @@ class Emission:
             OzoneMisconfiguredError: Nothing can be sent with these settings.
         """
         if pause := self._circuit.pause():
+            self._ledger.sending.count_rejection()
             if pause.kind is PauseKind.SETTINGS:
                 raise OzoneMisconfiguredError(f"{pause.reason} ({pause.when})")
             self._report.stop(str(pause), pause.until)
@@ -117,7 +118,10 @@ class Emission:
         """Send the planned rows that this run has not tried, page by page."""
         only_undo = self._options.only_undo
         if self._circuit.is_half_open:
-            self._send_page(self._ledger.sending.any_planned(only_undo=only_undo))
+            probe = self._ledger.sending.any_planned(only_undo=only_undo)
+            if probe:
+                self._ledger.sending.count_probe()
+            self._send_page(probe)
         goes_on = True
         while goes_on:
             goes_on = False

@@ -21,6 +21,7 @@ from phash_dagster.moderation.ledger_database import (
     write,
 )
 from phash_dagster.moderation.ledger_limits import LedgerLimits, budgeted
+from phash_dagster.moderation.ledger_metrics import Tallies, tally
 from phash_dagster.moderation.ledger_reviews import LedgerReviews
 from phash_dagster.moderation.ledger_schema import moderation_actions, to_action
 from phash_dagster.moderation.ledger_sending import LedgerSending
@@ -246,6 +247,11 @@ class Ledger:
         statement = select(_T.state, func.count()).group_by(_T.state)
         with self._engine.connect() as connection:
             return {State(state): count for state, count in connection.execute(statement)}
+
+    def tallies(self) -> Tallies:
+        """What the metrics tell of the ledger."""
+        with self._engine.connect() as connection:
+            return tally(connection, self._clock())
 
     def _select(self, condition: ColumnElement[bool], limit: int | None = None) -> list[Action]:
         statement = select(moderation_actions).where(condition).order_by(_T.action_id).limit(limit)

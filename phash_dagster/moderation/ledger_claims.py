@@ -6,7 +6,15 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from phash_dagster.moderation.actions import Action, Claim, Claims, Event, Review, State
+from phash_dagster.moderation.actions import (
+    IMPORTED_RULE,
+    Action,
+    Claim,
+    Claims,
+    Event,
+    Review,
+    State,
+)
 from phash_dagster.moderation.ledger_database import chunks
 from phash_dagster.moderation.ledger_schema import moderation_actions
 
@@ -19,15 +27,20 @@ class Holder(NamedTuple):
     claim: Claim
     action_id: int
     state: State
+    source_uri: str
+    rule_id: str
 
 
 def taken(connection: Connection, keys: frozenset[Claim], since: datetime) -> Claims:
     """Which of these claims are taken; `Ledger.claims` says by what."""
     live: set[Claim] = set()
     shadow: set[Claim] = set()
+    sources: set[tuple[Claim, str]] = set()
     for holder in holders(connection, keys, since):
         (shadow if holder.state is State.SHADOW else live).add(holder.claim)
-    return Claims(frozenset(live), frozenset(shadow))
+        if holder.rule_id != IMPORTED_RULE:
+            sources.add((holder.claim, holder.source_uri))
+    return Claims(frozenset(live), frozenset(shadow), frozenset(sources))
 
 
 def holders(connection: Connection, keys: Collection[Claim], since: datetime) -> Iterator[Holder]:
@@ -57,12 +70,13 @@ def _rows_of(
 ) -> Iterator[Holder]:
     """The rows of these claims' accounts for which the condition holds."""
     subject = func.coalesce(_T.subject_uri, _T.subject_did).label("subject")
-    columns = select(subject, _T.event, _T.value, _T.action_id, _T.state)
+    wanted = (_T.event, _T.value, _T.action_id, _T.state, _T.source_uri, _T.rule_id)
+    columns = select(subject, *wanted)
     for chunk in chunks(sorted({_did(key.subject) for key in keys})):
         found = columns.where(and_(_T.subject_did.in_(chunk), condition))
         for row in connection.execute(found):
             claim = Claim(row.subject, Event(row.event), row.value)
-            yield Holder(claim, row.action_id, State(row.state))
+            yield Holder(claim, row.action_id, State(row.state), row.source_uri, row.rule_id)
 
 
 def _did(subject: str) -> str:

@@ -165,6 +165,15 @@ ozone_circuits: Final = Table(
 )
 """An Ozone that failed or is left alone; none for one that answers."""
 
+ledger_totals: Final = Table(
+    "ledger_totals",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("labels", String, primary_key=True),
+    Column("total", BigInteger, nullable=False),
+)
+"""For the metrics, what no row tells; labels and their values as JSON."""
+
 _FIELDS: Final = tuple(field.name for field in fields(Action))
 
 

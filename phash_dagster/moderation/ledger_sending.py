@@ -36,6 +36,13 @@ from phash_dagster.moderation.ledger_schema import (
     ozone_circuits,
     to_action,
 )
+from phash_dagster.moderation.ledger_totals import (
+    REJECTIONS,
+    TRANSITIONS,
+    LedgerTotal,
+    add_one,
+    count_change,
+)
 from phash_dagster.moderation.ozone_circuit import Pause, PauseKind
 
 _T = moderation_actions.c
@@ -298,10 +305,23 @@ class LedgerSending:
                 "kind": pause.kind.value,
                 "reason": pause.reason,
             }
+        of_service = ozone_circuits.c.service == service
         with write(self._engine) as connection:
-            connection.execute(delete(ozone_circuits).where(ozone_circuits.c.service == service))
+            before = connection.scalar(select(ozone_circuits.c.failures).where(of_service)) or 0
+            count_change(connection, before, failures, pause)
+            connection.execute(delete(ozone_circuits).where(of_service))
             if failures or pause:
                 connection.execute(insert(ozone_circuits).values(row))
+
+    def count_rejection(self) -> None:
+        """Count a run that sent nothing, since Ozone is left alone."""
+        with write(self._engine) as connection:
+            add_one(connection, LedgerTotal.of(REJECTIONS))
+
+    def count_probe(self) -> None:
+        """Count that an Ozone that failed is asked again by one request."""
+        with write(self._engine) as connection:
+            add_one(connection, LedgerTotal.of(TRANSITIONS, to="half_open"))
 
 
 def _may_be_sent() -> ColumnElement[bool]:

@@ -1,8 +1,9 @@
 """From decisions to ledger rows: which events follow, and which are not repeated. Pure."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from phash_dagster.moderation.actions import (
     Action,
@@ -56,12 +57,24 @@ class PlanContext:
         return self.now - decision.posted_at > timedelta(days=longest)
 
 
+class Repeat(NamedTuple):
+    """What a decision asks for and what was not planned, since it would be done twice."""
+
+    decision: Decision
+    claim: Claim
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedActions:
-    """The rows to record, and what was left out because it would repeat something."""
+    """The rows to record, and what was left out because it would repeat something.
+
+    `repeated` is what of that was done, or is waiting, because of another post or another pipeline:
+    the rest are posts that a run came back to.
+    """
 
     rows: tuple[Action, ...]
     deduplicated: tuple[Claim, ...]
+    repeated: tuple[Repeat, ...] = field(default=(), compare=False)
 
 
 def backfill_batch(version: str) -> str:
@@ -96,16 +109,21 @@ def plan(
     """
     rows: list[Action] = []
     deduplicated: list[Claim] = []
-    taken = _Taken(claimed)
+    repeated: list[Repeat] = []
+    taken, sources = _Taken(claimed), set(claimed.sources)
     for decision in decisions:
         mode = context.mode_of(decision)
         for wish in _wishes(decision, context):
             if not taken.take(wish.claim, mode):
                 deduplicated.append(wish.claim)
+                if (wish.claim, decision.uri) not in sources:
+                    repeated.append(Repeat(decision, wish.claim))
+                    sources.add((wish.claim, decision.uri))
                 continue
+            sources.add((wish.claim, decision.uri))
             reason = gone.reason(wish.uri, decision.did)
             rows.append(_action(decision, wish, ruleset, context, reason))
-    return PlannedActions(tuple(rows), tuple(deduplicated))
+    return PlannedActions(tuple(rows), tuple(deduplicated), tuple(repeated))
 
 
 class _Taken:

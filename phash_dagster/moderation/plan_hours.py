@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from phash_dagster.clock import utc_now
-from phash_dagster.moderation.actions import Action, Claims, GoneSubjects, State
+from phash_dagster.moderation.actions import Action, Claim, Claims, GoneSubjects, State
 from phash_dagster.moderation.blast_radius import judge_backfill
 from phash_dagster.moderation.budgets import Budgets, HashKey
 from phash_dagster.moderation.decisions import Decision
@@ -19,13 +19,14 @@ from phash_dagster.moderation.draft import (
     plan_context,
 )
 from phash_dagster.moderation.ledger import Ledger
-from phash_dagster.moderation.plan import plan
+from phash_dagster.moderation.plan import Repeat, plan
 from phash_dagster.moderation.unwanted import suppress_unwanted
 from phash_dagster.rules import current_version
 from phash_dagster.settings import Settings
 from phash_dagster.sql import statement
 from phash_dagster.warehouse import ImagePosts, Warehouse
-from phash_dagster.warehouse.image_posts import moment_of
+from phash_dagster.warehouse.image_posts import hour_key, moment_of
+from phash_dagster.warehouse.totals import Total, count_hours, grown
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def plan_hours(
     )
     if len(rows) == len(found.planned.rows):
         _note_planned(found, found.ruleset.version, stores, planning.now)
+    _count_repeated(found.planned.repeated, stores.warehouse)
     return PlanSummary(
         decisions=len(found.decisions),
         recorded=len(recorded),
@@ -108,6 +110,30 @@ def _note_planned(found: Draft, version: str, stores: Stores, now: datetime) -> 
             statement("moderation/record_plans"),
             {"partition_keys": list(found.unplanned), "version": version, "planned_at": now},
         )
+
+
+def _count_repeated(repeated: Sequence[Repeat], warehouse: Warehouse) -> None:
+    """Count for the metrics what was not planned since it would be done twice.
+
+    Runs come back to an hour and find the same again: only what is more than before counts.
+    """
+    found = Counter(
+        (hour_key(decision.posted_at), _repeats_of(claim))
+        for decision, claim in repeated
+        if decision.posted_at is not None
+    )
+    if not found:
+        return
+    with warehouse.read() as connection:
+        is_known = not grown(connection, found)
+    if not is_known:
+        with warehouse.write() as connection:
+            count_hours(connection, found)
+
+
+def _repeats_of(claim: Claim) -> Total:
+    subject = "post" if claim.subject.startswith("at://") else "account"
+    return Total.of("repeated_actions", event=claim.event.value, subject=subject)
 
 
 def _note_posts(decisions: Sequence[Decision], stores: Stores) -> None:

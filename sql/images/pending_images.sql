@@ -3,6 +3,7 @@
 -- An author comes into question who was never tried for the image, who posted it again since, or
 -- with whom it waits and is due; what was only tried with others says nothing about this one.
 -- With $retry_given_up also one with whom the image was given up.
+-- is_new: the image has no hash at all, and was never asked for with this author.
 -- One stands for each image: one never tried, who posted last; else the one tried longest ago.
 WITH authors AS (
     FROM image_posts
@@ -43,7 +44,9 @@ SELECT
     did,
     authors.mime_type,
     authors.embed_type,
-    lacking.missing
+    lacking.missing,
+    image_attempts.tried_at IS NULL
+    AND blob_cid NOT IN (FROM known SELECT blob_cid) AS is_new
 WHERE
     image_attempts.tried_at IS NULL
     OR make_timestamptz(authors.last_time_us) > image_attempts.tried_at

@@ -1,7 +1,6 @@
--- Adds what was found and rule_matches lacks; what is there keeps when it was first found.
+-- Adds what is new; what is there keeps when it was first found.
 INSERT INTO rule_matches BY NAME
-FROM found_matches
-ANTI JOIN rule_matches USING (blob_cid, rule_id, rule_hash, algorithm)
+FROM new_matches
 SELECT
     *,
     $version AS first_version,

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: what the pipeline did, and how it is."""

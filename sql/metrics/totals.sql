@@ -1,0 +1,7 @@
+-- What are the totals?
+FROM metric_totals
+SELECT
+    name,
+    labels,
+    total
+ORDER BY ALL;

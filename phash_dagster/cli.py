@@ -14,6 +14,7 @@ from phash_dagster.commands.doctor import doctor
 from phash_dagster.commands.explain import explain
 from phash_dagster.commands.import_legacy import import_legacy
 from phash_dagster.commands.maintenance import maintenance
+from phash_dagster.commands.metrics import metrics
 from phash_dagster.commands.query import query
 from phash_dagster.commands.report import report
 from phash_dagster.commands.shared import announcement, writable_settings_or_exit
@@ -39,6 +40,7 @@ app.command()(maintenance)
 app.command()(doctor)
 app.command()(query)
 app.command()(report)
+app.command()(metrics)
 
 
 def main() -> None:

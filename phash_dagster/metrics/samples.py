@@ -1,6 +1,6 @@
 """Values of metrics, before they are written down."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -31,8 +31,12 @@ class Samples:
 
     def update(self, others: "Samples") -> None:
         """Add all values of others."""
-        for key, value in others._values.items():
+        for key, value in others.values().items():
             self._values[key] = self._values.get(key, 0.0) + value
+
+    def values(self) -> Mapping[tuple[str, tuple[str, ...]], float]:
+        """The values by name of the metric and values of its labels."""
+        return self._values
 
     def families(self) -> Iterator[Metric]:
         """The metrics that have values, in the order of the catalogue."""
@@ -47,9 +51,7 @@ class Samples:
 _COUNTER: Final = "_total"
 
 
-def _family(
-    description: Description, values: Iterable[tuple[tuple[str, ...], float]]
-) -> Metric:
+def _family(description: Description, values: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
     family: CounterMetricFamily | GaugeMetricFamily
     if description.is_counter:
         name = description.name.removesuffix(_COUNTER)

@@ -1,4 +1,4 @@
-"""What of the ledger the metrics tell. Rows of the ledger are never deleted: they can be counted."""
+"""What of the ledger the metrics tell. Its rows are never deleted, so they can be counted."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -120,11 +120,11 @@ def _groups(connection: Connection) -> list[Group]:
 
 def _oldest(connection: Connection) -> dict[str, datetime]:
     rows = connection.execute(
-        select(_T.state, func.min(_T.planned_at))
+        select(_T.state, func.min(_T.planned_at).label("oldest"))
         .where(_T.state.in_([state.value for state in _WAITING]))
         .group_by(_T.state)
     )
-    return {state: oldest for state, oldest in rows}
+    return {row.state: row.oldest for row in rows}
 
 
 def _count(connection: Connection, rows: Select[Any]) -> int:

@@ -61,13 +61,15 @@ def services() -> dict[str, Any]:
     return found
 
 
-def test_only_the_web_server_is_published_and_only_on_the_loopback_address(
+def test_only_web_server_and_metrics_are_published_and_only_on_the_loopback_address(
     services: dict[str, Any],
 ) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     # The login is there to be reached from outside, and only where it is asked for.
     assert services["login"]["profiles"] == ["login"]
-    assert published.keys() == {"web", "login"}
+    assert services["metrics"]["profiles"] == ["metrics"]
+    assert published.keys() == {"web", "metrics", "login"}
+    assert published["metrics"] == ["127.0.0.1:${METRICS_PORT:-9477}:9477"]
     assert published["web"] == ["127.0.0.1:${WEB_PORT:-3000}:3000"]
 
 
@@ -80,17 +82,19 @@ def test_only_the_code_server_gets_credentials_and_reaches_the_internet(
     passwords = r"AUTOMOD|LEDGER"
     for name in ("daemon", "web", "login"):
         assert not re.search(passwords, str(services[name]["environment"]))
+    assert "AUTOMOD" not in str(services["metrics"]["environment"])
 
 
 def test_no_service_of_ours_may_write_outside_of_its_data_or_gain_rights(
     services: dict[str, Any],
 ) -> None:
-    for name in ("code", "daemon", "web"):
+    for name in ("code", "daemon", "web", "metrics"):
         assert services[name]["read_only"] is True
         assert services[name]["cap_drop"] == ["ALL"]
         assert services[name]["security_opt"] == ["no-new-privileges:true"]
         assert services[name]["init"] is True
-    assert services["web"]["volumes"] == ["data:/var/lib/phash-dagster:ro"]
+    for name in ("web", "metrics"):
+        assert services[name]["volumes"] == ["data:/var/lib/phash-dagster:ro"]
 
 
 def test_every_service_of_ours_is_watched_and_started_again(services: dict[str, Any]) -> None:
@@ -104,7 +108,7 @@ def test_every_service_of_ours_is_watched_and_started_again(services: dict[str, 
 def test_the_example_environments_name_settings_that_there_are(example: str) -> None:
     text = (DEPLOY / example).read_text(encoding="utf-8")
     named = set(re.findall(r"^#?([A-Z_]+)=", text, flags=re.MULTILINE))
-    of_compose = {"POSTGRES_PASSWORD", "WEB_PORT", "RULES", "SITE"}
+    of_compose = {"POSTGRES_PASSWORD", "WEB_PORT", "METRICS_PORT", "RULES", "SITE"}
     assert named <= VARIABLES | of_compose | {"DAGSTER_HOME"}
     assert of_compose <= named or example != ".env.example"
 

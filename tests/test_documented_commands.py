@@ -28,6 +28,10 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     r"phash-dagster doctor": "tests/doctor/test_examine.py"
     "::test_the_command_prints_a_table_and_what_to_do",
     r"phash-dagster doctor --json": "tests/doctor/test_examine.py::test_a_problem_is_exit_code_1",
+    r"phash-dagster metrics --serve 9477": "tests/metrics/test_command.py"
+    "::test_scrapes_are_answered_on_the_loopback_address_alone",
+    r"phash-dagster metrics --textfile \S+": "tests/metrics/test_command.py"
+    "::test_a_textfile_takes_its_name_in_one_step",
     r"phash-dagster query.*": "tests/analysis/test_cookbook.py::test_a_command_does_what_it_says",
     r"phash-dagster import-legacy redis://\S+( --dry-run)?": "tests/legacy/test_sources.py"
     "::test_a_running_server_is_read_and_not_written",

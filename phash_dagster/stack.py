@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 
+import yaml
+
 from phash_dagster.backup import RESTORING
 from phash_dagster.settings import Settings
 
@@ -106,6 +108,13 @@ def instance_settings(home: Path | None, *, postgresql: bool) -> str:
     if home is None:
         return shipped
     return shipped + _EVENT_LOG.format(folder=json.dumps(str(home / "history" / "runs")))
+
+
+def storage_is_named_by_url(instance_file: Path) -> bool:
+    """Whether a `dagster.yaml` has its storage where `DAGSTER_STORAGE_URL` says."""
+    storage = (yaml.safe_load(instance_file.read_text("utf-8")) or {}).get("storage") or {}
+    url = (storage.get("postgres") or {}).get("postgres_url")
+    return bool(url == {"env": "DAGSTER_STORAGE_URL"})
 
 
 def code_socket(settings: Settings) -> Path:

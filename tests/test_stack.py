@@ -14,7 +14,15 @@ from dagster import DagsterInstance
 
 from phash_dagster.defs.event_log import BatchedSqliteEventLog
 from phash_dagster.settings import Settings, settings_from
-from phash_dagster.stack import StackError, exclusive, prepare_home, shipped_file, stop
+from phash_dagster.stack import (
+    StackError,
+    exclusive,
+    instance_settings,
+    prepare_home,
+    shipped_file,
+    stop,
+    storage_is_named_by_url,
+)
 
 
 @pytest.fixture
@@ -51,6 +59,14 @@ def test_instance_settings_of_the_user_are_left_alone(settings: Settings, tmp_pa
     environment = prepare_home(settings, {"DAGSTER_HOME": str(own)})
     assert environment["DAGSTER_HOME"] == str(own)
     assert (own / "dagster.yaml").read_text() == "telemetry: {enabled: false}"
+
+
+def test_the_settings_tell_whether_a_variable_names_the_storage(tmp_path: Path) -> None:
+    file = tmp_path / "dagster.yaml"
+    for postgresql in (True, False):
+        # What their comments say of DAGSTER_STORAGE_URL does not count.
+        file.write_text(instance_settings(tmp_path, postgresql=postgresql))
+        assert storage_is_named_by_url(file) is postgresql
 
 
 def test_one_data_folder_has_one_stack(settings: Settings) -> None:

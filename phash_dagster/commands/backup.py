@@ -1,12 +1,11 @@
 """`phash-dagster backup` and `restore`."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
     from phash_dagster.backup.manifest import Manifest
     from phash_dagster.backup.parts import DagsterStorage
     from phash_dagster.backup.restore import Restored
-
-_POSTGRESQL: Final = re.compile(r"^[^#\n]*DAGSTER_STORAGE_URL", flags=re.MULTILINE)
-"""A line of `dagster.yaml` that takes its storage from the variable."""
 
 
 def register(app: typer.Typer) -> None:
@@ -114,14 +110,12 @@ def _size(manifest: "Manifest") -> str:
 def _dagster_there(settings: Settings) -> "Iterator[DagsterStorage]":
     """The storage of a pipeline, which may be running: its instance settings stay as they are."""
     from phash_dagster.backup.archive import BackupError
-    from phash_dagster.stack import home_environment, home_of
+    from phash_dagster.stack import home_environment, home_of, storage_is_named_by_url
 
     instance_file = home_of(settings, os.environ) / "dagster.yaml"
     if not instance_file.exists():
         raise BackupError(f"there is no {instance_file}: no pipeline was started on this DATA_DIR")
-    # Not in a comment: the shipped file explains the variable where it is not used, too.
-    in_postgresql = _POSTGRESQL.search(instance_file.read_text("utf-8"))
-    if in_postgresql and not settings.dagster_storage_url:
+    if storage_is_named_by_url(instance_file) and not settings.dagster_storage_url:
         raise BackupError(
             "this pipeline has its Dagster storage in PostgreSQL, and DAGSTER_STORAGE_URL is not "
             "set here: give this command the settings that the pipeline has"

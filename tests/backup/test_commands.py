@@ -40,14 +40,28 @@ def console(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Console:
     return Console(monkeypatch, tmp_path)
 
 
-def test_a_pipeline_on_sqlite_is_backed_up_and_restored(
+def test_a_backup_in_a_folder_is_named_by_the_time_and_comes_back(
     console: Console, stores: Stores, tmp_path: Path
 ) -> None:
-    made = console.run(stores, "backup", "backup.zip")
-    assert made.exit_code == 0, made.output
+    (tmp_path / "backups").mkdir()
+    said = console.run(stores, "backup", "backups")
+    assert said.exit_code == 0, said.output
+    assert "secrets are not in it" in said.stdout
+    [file] = (tmp_path / "backups").iterdir()
+    assert file.match("phash-dagster-20??????T??????Z.zip")
+
+    checked = console.run(stores, "restore", "--check", str(file))
+    assert (checked.exit_code, "is whole" in checked.stdout) == (0, True), checked.output
+
     other = Stores(tmp_path / "two")
-    assert console.run(other, "restore", "backup.zip").exit_code == 0
-    assert other.actions() == stores.actions()
+    restored = console.run(other, "restore", str(file))
+    assert restored.exit_code == 0, restored.output
+    assert "asked of Ozone before anything is sent" in restored.stdout
+    assert other.contents() == stores.contents()
+
+    again = console.run(other, "restore", str(file))
+    assert again.exit_code == 2
+    assert "not empty" in again.stderr
 
 
 def test_nothing_is_restored_under_a_running_pipeline(

@@ -1,0 +1,111 @@
+"""Code server, daemon and web server as services of their own, with Dagster's storage in SQLite."""
+
+import json
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from phash_dagster.sandbox import Sandbox
+from phash_dagster.sandbox.pipeline import LocalPipeline
+from phash_dagster.services import serve_code
+from phash_dagster.settings import settings_from
+from phash_dagster.stack import StackError, exclusive
+from tests.deploy.services import Service, code_check, code_service
+from tests.pipeline.conftest import wait_until_ready
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+LOCATIONS = """
+{
+  workspaceOrError {
+    ... on Workspace { locationEntries { name locationOrLoadError { __typename } } }
+  }
+}
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[LocalPipeline]:
+    with Sandbox() as sandbox:
+        variables = {**sandbox.settings_environment(), "MICROBATCH_SECONDS": "2"}
+        yield LocalPipeline.under(tmp_path, variables)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def ask(port: int, query: str) -> Any:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/graphql",
+        data=json.dumps({"query": query}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)["data"]
+
+
+def test_the_three_find_each_other_and_the_pipeline_runs(pipeline: LocalPipeline) -> None:
+    port = free_port()
+    (pipeline.settings.rules_dir / "blobs.json").write_text("[]")
+    code, daemon = code_service(pipeline), Service("daemon", pipeline)
+    web = Service("web", pipeline, "--port", str(port))
+    try:
+        daemon.start()
+        web.start()
+        python = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/server_info')"
+        web.wait_until_ready(sys.executable, "-c", python)
+        daemon.wait_until_ready(sys.executable, "-m", "dagster._daemon", "liveness-check")
+        [location] = ask(port, LOCATIONS)["workspaceOrError"]["locationEntries"]
+        assert location == {
+            "name": "phash_dagster",
+            "locationOrLoadError": {"__typename": "RepositoryLocation"},
+        }
+        wait_until_ready(pipeline)
+        with (
+            pytest.raises(StackError, match="another phash-dagster is running"),
+            exclusive(pipeline.settings),
+        ):
+            pass
+    finally:
+        for service in (web, daemon, code):
+            service.stop()
+
+
+def test_a_code_server_that_was_killed_leaves_nothing_in_the_way(pipeline: LocalPipeline) -> None:
+    code = code_service(pipeline)
+    try:
+        assert code.process is not None
+        code.process.send_signal(signal.SIGKILL)
+        code.process.wait()
+        code.start()
+        code.wait_until_ready(*code_check(pipeline.environment))
+    finally:
+        code.stop()
+
+
+def test_a_stopped_code_server_ends_and_takes_everything_with_it(pipeline: LocalPipeline) -> None:
+    code = code_service(pipeline)
+    assert code.process is not None
+    children = psutil.Process(code.process.pid).children(recursive=True)
+    code.process.send_signal(signal.SIGTERM)
+    assert code.process.wait(120) == 0
+    deadline = time.monotonic() + 30
+    while any(child.is_running() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_path_that_no_socket_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="shorter DATA_DIR"):
+        serve_code(settings_from({"DATA_DIR": str(tmp_path / ("x" * 100))}))

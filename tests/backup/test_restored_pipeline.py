@@ -33,9 +33,11 @@ BAD, WORSE = pictures.photo(1), pictures.photo(2)
 
 
 def command(pipeline: LocalPipeline, *arguments: str) -> str:
+    # Compiled modules are kept under DATA_DIR by the pipeline's own processes only.
+    environment = {**pipeline.environment, "PYTHONPYCACHEPREFIX": ""}
     done = subprocess.run(
         [sys.executable, "-m", "phash_dagster.cli", *arguments],
-        env=pipeline.environment,
+        env=environment,
         cwd=pipeline.settings.data_dir.parent,
         capture_output=True,
         text=True,

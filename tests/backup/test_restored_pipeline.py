@@ -15,7 +15,6 @@ from phash_dagster.moderation.actions import State
 from phash_dagster.sandbox import Failure, Sandbox
 from phash_dagster.sandbox import images as pictures
 from phash_dagster.sandbox.pipeline import LocalPipeline
-from tests.backup.conftest import Databases
 from tests.pipeline.conftest import (
     Publisher,
     has_settled,
@@ -76,9 +75,8 @@ class Life:
         return {one.uri, both.uri}
 
 
-@pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
 def test_a_restored_pipeline_sends_nothing_twice_and_misses_nothing(
-    storage: str, sandbox: Sandbox, new_database: Databases, tmp_path: Path
+    sandbox: Sandbox, tmp_path: Path
 ) -> None:
     variables = {
         **sandbox.settings_environment(),
@@ -89,11 +87,7 @@ def test_a_restored_pipeline_sends_nothing_twice_and_misses_nothing(
     }
 
     def place(name: str, **more: str) -> LocalPipeline:
-        databases = {}
-        if storage == "postgresql":
-            url = new_database()
-            databases = {"DAGSTER_STORAGE_URL": url, "LEDGER_URL": url}
-        return LocalPipeline.under(tmp_path / name, {**variables, **databases, **more})
+        return LocalPipeline.under(tmp_path / name, {**variables, **more})
 
     life, backup = Life(sandbox), str(tmp_path / "backup.zip")
     lost = place("lost")

@@ -1,10 +1,16 @@
 """The image: what it promises, and that its commands work from nothing."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from tests.deploy.dockerfile import Workshop, ignored_by_docker, stages
+import pytest
+
+from tests.deploy.dockerfile import Stage, Workshop, ignored_by_docker, stages
 
 DEPENDENCIES, PROJECT, FINAL = stages()
 
@@ -51,3 +57,45 @@ def built(root: Path) -> Workshop:
     workshop.build(DEPENDENCIES, skip=("apt-get",))
     workshop.build(PROJECT)
     return workshop
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_commands_of_the_image_make_a_code_server_that_answers(tmp_path: Path) -> None:
+    if shutil.which("c++") is None:
+        pytest.skip("needs a C++ compiler, as the image does")
+    # Short: the socket's path must be.
+    root = Path("/tmp") / f"phash-image-{os.getpid()}"
+    root.mkdir()
+    try:
+        workshop = built(root)
+        workshop.build(Stage("", "", [(k, t) for k, t in FINAL.instructions if k == "ENV"]))
+        workshop.environment["RULES_DIR"] = str(tmp_path)
+        start = workshop.environment["PATH"].replace("$PATH", os.environ["PATH"])
+        environment = {**workshop.environment, "PATH": start, "HOME": str(root)}
+        _answers(workshop, environment)
+    finally:
+        shutil.rmtree(root)
+
+
+def _answers(workshop: Workshop, environment: dict[str, str]) -> None:
+    [health] = FINAL.of("HEALTHCHECK")
+    check = workshop.inside(health.partition("CMD ")[2])
+    entry = workshop.inside("/app/bin/phash-dagster")
+    log = Path(workshop.inside("/var/lib/phash-dagster")).with_suffix(".log")
+    log.parent.mkdir(parents=True)
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [entry, "serve", "code"], env=environment, cwd="/", stdout=output, stderr=output
+        )
+        try:
+            deadline = time.monotonic() + 120
+            command = [str(part) for part in json.loads(check)]
+            while subprocess.run(command, env=environment, capture_output=True).returncode:
+                assert server.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.5)
+        finally:
+            server.terminate()
+            server.wait(100)
+    assert "Shadow mode" in log.read_text()

@@ -1,13 +1,17 @@
 """Fixtures that every test may use."""
 
 import os
+import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import stamina
 from hypothesis import settings
 
+from phash_dagster.warehouse import Connection, Warehouse
 from tests.testnet.errors import TestnetError
 from tests.testnet.postgres import Postgres, throwaway_postgres
 
@@ -15,7 +19,8 @@ from tests.testnet.postgres import Postgres, throwaway_postgres
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parent
+SHARED = ROOT.parents[1] / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +35,39 @@ def shared_dir() -> Path:
 def quiet_retries() -> None:
     """Retries are tested by what they do; their log lines are noise."""
     stamina.instrumentation.set_on_retry_hooks([])
+
+
+@pytest.fixture(scope="session")
+def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse of this release with nothing in it."""
+    path = tmp_path_factory.mktemp("empty") / "warehouse.duckdb"
+    with Warehouse(path).write():
+        pass
+    return path
+
+
+@pytest.fixture(autouse=True)
+def quick_warehouses(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, empty_warehouse: Path
+) -> None:
+    """New warehouses are copies of an empty one: to migrate hundreds would take minutes.
+
+    The warehouse's own tests make theirs from nothing.
+    """
+    if "warehouse" in request.path.relative_to(ROOT).parts:
+        return
+    connect = Warehouse._connect
+
+    def connect_to_copy(warehouse: Warehouse, *, read_only: bool) -> Connection:
+        if not read_only and not warehouse.path.exists():
+            copy = warehouse.path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+            shutil.copyfile(empty_warehouse, copy)
+            with suppress(FileExistsError):
+                os.link(copy, warehouse.path)  # whole or not at all, like DuckDB's own
+            copy.unlink()
+        return connect(warehouse, read_only=read_only)
+
+    monkeypatch.setattr(Warehouse, "_connect", connect_to_copy)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,10 @@ PORT ?= 3000
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
+# Everything here starts many processes. Where compiled modules are not kept, as in many containers,
+# each would compile some 1,700 of them anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20

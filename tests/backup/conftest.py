@@ -54,9 +54,20 @@ def new_stores(storage: str, new_database: Databases, tmp_path: Path) -> Callabl
     return make
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    """A pipeline on SQLite with something in every store, to be copied."""
+    found = Stores(tmp_path_factory.mktemp("filled") / "one")
+    found.fill()
+    return found
+
+
 @pytest.fixture
-def stores(new_stores: Callable[[str], Stores]) -> Stores:
+def stores(storage: str, new_stores: Callable[[str], Stores], filled: Stores) -> Stores:
     """A pipeline with something in every store."""
     found = new_stores("one")
-    found.fill()
+    if storage == "sqlite":
+        found.take_over(filled)
+    else:
+        found.fill()
     return found

@@ -1,6 +1,7 @@
 """A pipeline's stores with something in each, without its processes."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -91,6 +92,11 @@ class Stores:
             store_cursor(instance, CURSOR)
             for _ in range(2):
                 moderate_hour.execute_in_process(instance=instance)
+
+    def take_over(self, other: "Stores") -> None:
+        """Be a copy of another place, as if it had been filled like that one."""
+        shutil.copytree(other.folder, self.folder, dirs_exist_ok=True)
+        prepare_home(self.settings, clean_environment())
 
     def act(self, *rkeys: str) -> None:
         with Ledger(self.settings.effective_ledger_url, ManualClock()) as ledger:

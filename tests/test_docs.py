@@ -32,12 +32,40 @@ def test_the_readme_shows_the_settings_that_people_change() -> None:
     assert named <= VARIABLES
 
 
-def test_every_link_between_documents_leads_somewhere() -> None:
-    documents = [ROOT / "README.md", *ROOT.glob("docs/*.md"), ROOT / "rules/README.md"]
-    for document in documents:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8")):
-            if "://" not in target:
-                assert (document.parent / target).exists(), f"{document.name} → {target}"
+DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "rules/README.md"]
+
+
+def links(document: Path) -> list[tuple[Path, str]]:
+    """Where the links of a document lead: file and anchor, which may be empty."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", without_code(document))
+    parts = [target.partition("#") for target in targets if "://" not in target]
+    return [(document.parent / path if path else document, anchor) for path, _, anchor in parts]
+
+
+def without_code(document: Path) -> str:
+    text = document.read_text(encoding="utf-8")
+    return re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a document."""
+    headings = re.findall(r"^#+ (.*)", without_code(document), flags=re.MULTILINE)
+    plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
+    found = links(document)
+    for target, anchor in found:
+        assert target.exists(), f"{document.name} → {target}"
+        if anchor:
+            assert anchor in anchors(target), f"{document.name} → {target.name}#{anchor}"
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    reached = {target.resolve() for target, _ in links(ROOT / "README.md")}
+    assert set(DOCUMENTS) - reached == {ROOT / "README.md"}
 
 
 def test_every_make_target_of_the_readme_exists() -> None:

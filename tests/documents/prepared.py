@@ -138,6 +138,7 @@ def _act(past: Past, now: datetime) -> dict[str, int]:
         action_on_post("sent", **fields),
         action_on_post("sent-too", **fields),
         action_on_post("planned", **fields),
+        action_on_post("shadow", **fields, mode="shadow"),
         action_on_post("held", **fields, **held),
         action_on_post("backfill", **fields, **held, lane="backfill", batch_id=BATCH),
         action_on_post("flood", **fields, **held, rule_hash=FLOODED[0]),

@@ -35,6 +35,8 @@ SUBSTITUTES: Final[Mapping[str, Substitute]] = {
 
 COMPLETE: Final[Mapping[str, str]] = {
     "phash-dagster hash --json": "phash-dagster hash --json raid.png",
+    "phash-dagster explain": f"phash-dagster explain at://{ALICE}/app.bsky.feed.post/{MISSED}",
+    "phash-dagster similar": "phash-dagster similar HASH",
     "phash-dagster similar --json": "phash-dagster similar --json raid.png",
     "phash-dagster query": "phash-dagster query --list",
     "phash-dagster import-legacy": "phash-dagster import-legacy dump.rdb",

@@ -32,6 +32,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "::test_scrapes_are_answered_on_the_loopback_address_alone",
     r"phash-dagster metrics --textfile \S+": "tests/metrics/test_command.py"
     "::test_a_textfile_takes_its_name_in_one_step",
+    r"phash-dagster report .*--open": "tests/reports/test_command.py"
+    "::test_a_command_of_the_documentation_does_what_it_says",
     r"phash-dagster query.*": "tests/analysis/test_cookbook.py::test_a_command_does_what_it_says",
     r"phash-dagster import-legacy redis://\S+( --dry-run)?": "tests/legacy/test_sources.py"
     "::test_a_running_server_is_read_and_not_written",

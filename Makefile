@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 
 PORT ?= 3000
+# How many tests run at once: one for each core, unless told otherwise.
+WORKERS ?= auto
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
@@ -20,7 +22,7 @@ demo: environment ## Run the whole pipeline on a small network of its own, and s
 
 .PHONY: test
 test: environment ## The tests that need no servers
-	$(RUN) pytest -n auto -m "not testnet" $(PYTEST_ARGS)
+	$(RUN) pytest -n $(WORKERS) --dist worksteal -m "not testnet" $(PYTEST_ARGS)
 
 .PHONY: quick
 quick: environment ## The tests that start no processes of ours: under two minutes

@@ -17,6 +17,7 @@ from phash_dagster.analysis import make_snapshot
 from phash_dagster.analysis.questions import questions
 from phash_dagster.cli import app
 from phash_dagster.clock import utc_now
+from phash_dagster.warehouse import Warehouse
 from tests.analysis.conftest import Snapped
 from tests.preview.past import MEME, NOW, entry, near, post, uri
 
@@ -235,7 +236,8 @@ def test_a_shell_that_has_the_snapshot_open_for_writing_is_no_hindrance(past: Sn
 def test_who_has_the_working_file_open_is_named(
     past: Snapped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phash_dagster.warehouse.database.LOCK_WAIT_SECONDS", 0.2)
+    assert Warehouse.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(Warehouse.__init__.__kwdefaults__, "lock_wait_seconds", 0.2)
     with subprocess.Popen(
         [sys.executable, "-m", "tests.analysis.shell", str(past.warehouse.path), "--write"],
         stdin=subprocess.PIPE,

@@ -123,4 +123,5 @@ def test_a_restored_pipeline_sends_nothing_twice_and_misses_nothing(
     actions = restored.actions()
     assert {action.state for action in actions} == {State.SENT}
     settled = {action.subject for action in actions if "restored" in (action.reason or "")}
-    assert settled == after_the_backup
+    # What was planned at the time of the backup and sent after it is settled with Ozone, too.
+    assert after_the_backup <= settled

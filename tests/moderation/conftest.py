@@ -32,10 +32,13 @@ def postgres_url(postgres: Postgres) -> str:
 
 
 def lose_every_lock(ledger: Ledger) -> None:
-    """End every connection to the ledger's PostgreSQL but this one, as a restart of it does."""
+    """End every connection to the ledger's PostgreSQL but this one, as a restart of it does.
+
+    Comes back once they are ended, within 30 s.
+    """
     with ledger._engine.connect() as connection:
         connection.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity "
             "WHERE pid <> pg_backend_pid() AND datname = current_database()"
         )
 

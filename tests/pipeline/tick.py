@@ -25,7 +25,7 @@ def main(folder: Path, url: str, until_us: int, kill_at: int) -> None:
         {
             "DATA_DIR": str(folder),
             "JETSTREAM_URL": url,
-            "JETSTREAM_FALLBACK_URLS": "",
+            "JETSTREAM_FALLBACK_URLS": url,
             "MICROBATCH_SECONDS": "0.5",
             "MICROBATCH_MAX_ROWS": "5",
         }

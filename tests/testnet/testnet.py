@@ -88,7 +88,8 @@ class Testnet:
             "PLC_FALLBACK_ENDPOINTS": "",
             "CDN_ENDPOINT": self.pds_url,
             "JETSTREAM_URL": jetstream_url,
-            "JETSTREAM_FALLBACK_URLS": "",
+            # Empty is as good as unset, which would be the public hosts.
+            "JETSTREAM_FALLBACK_URLS": jetstream_url,
             "ALLOW_PRIVATE_NETWORK": "true",
         }
 

@@ -40,7 +40,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     r"duckdb .*": "tests/analysis/test_cookbook.py::test_a_session_in_duckdb_runs_as_it_is_written",
     r"make (environment|check|demo|test)": ".ci/run",
     r"make testnet": ".ci/run",
-    r"make dev( PORT=3001)?": "tests/test_stack.py::test_a_signal_to_dev_leaves_no_process_behind",
+    r"make dev( PORT=3001)?": "tests/testnet/test_newcomer.py"
+    "::test_a_newcomer_gets_a_post_labelled",
     r"make data-model": "tests/analysis/test_data_model.py",
     r"make quick": "Makefile",
     r"bash \.ci/run": ".ci/run",

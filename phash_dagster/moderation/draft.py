@@ -32,7 +32,7 @@ class Planning:
         run_id: Name of the run; recorded, and the batch of its actions in Ozone.
         now: The current time.
         is_rematch: Whether the run brings changed rules to the past: then posts of the last hours
-            that came after a rule are left to the live runs, which come for them.
+            that came after a rule get what a live run would do, since none may come for them.
         expired: Further hours of the run, too old for anything to be done about their posts.
     """
 
@@ -42,12 +42,6 @@ class Planning:
     now: datetime
     is_rematch: bool = False
     expired: Sequence[str] = ()
-
-    def is_for(self, decision: Decision) -> bool:
-        """Whether the run is the one to act on this decision."""
-        if not self.is_rematch or not decision.after_rule or decision.posted_at is None:
-            return True
-        return self.now - decision.posted_at > SETTLED_AFTER
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,6 @@ def draft(planning: Planning, stores: Stores, *, all_is_matched: bool = False) -
             return Draft(ruleset)
         unplanned = _unplanned(connection, [*planning.hours, *planning.expired], ruleset)
         decisions, low_quality = decided(connection, posts, planning, ruleset, settings)
-        decisions = [one for one in decisions if planning.is_for(one)]
         dids = {decision.did for decision in decisions}
         exempt = exempt_accounts(connection, settings, dids)
     subjects = replace(_subjects(posts, decisions, planning), exempt=exempt)
@@ -120,6 +113,7 @@ def plan_context(planning: Planning, settings: Settings) -> PlanContext:
         claim_ttl_days=settings.claim_ttl_days,
         batch_id=planning.run_id,
         run_id=planning.run_id,
+        live_since=planning.now - SETTLED_AFTER if planning.is_rematch else None,
     )
 
 

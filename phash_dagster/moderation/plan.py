@@ -36,10 +36,20 @@ class PlanContext:
     batch_id: str
     """Of what is planned in the lane `live`; a backfill's is `backfill_batch`."""
     run_id: str
+    live_since: datetime | None = None
+    """In a rematch: posts from then on belong to the lane `live`, if they came after the rule. When
+    their hour is over no live run comes back to it, so this run does for them what one would do."""
 
     def lane_of(self, decision: Decision) -> Lane:
-        """`live` only in a live run, for a post that came after the rule."""
-        return "live" if self.lane == "live" and decision.after_rule else "backfill"
+        """`live` only for a post that came after the rule: in a live run, or soon after one."""
+        return "live" if decision.after_rule and self._is_live(decision) else "backfill"
+
+    def _is_live(self, decision: Decision) -> bool:
+        if self.lane == "live":
+            return True
+        if self.live_since is None or decision.posted_at is None:
+            return False
+        return decision.posted_at >= self.live_since
 
     def mode_of(self, decision: Decision) -> Mode:
         """`live` if the context, the rule and, for a backfill, `BACKFILL_MODE` are all live."""

@@ -75,8 +75,8 @@ def plan_hours(
     found = draft(planning, stores)
     if found.ruleset is None:
         return PlanSummary(suppressed=suppressed)
-    if planning.lane == "live" and found.decisions:
-        _note_posts(found.decisions, stores)
+    if live := _of_live_hours(found.decisions, planning, settings):
+        _note_posts(live, stores)
     rows = judge_backfill(planning, stores, found)
     recorded = ledger.add(
         rows,
@@ -134,6 +134,22 @@ def _count_repeated(repeated: Sequence[Repeat], warehouse: Warehouse) -> None:
 def _repeats_of(claim: Claim) -> Total:
     subject = "post" if claim.subject.startswith("at://") else "account"
     return Total.of("repeated_actions", event=claim.event.value, subject=subject)
+
+
+def _of_live_hours(
+    decisions: Sequence[Decision], planning: Planning, settings: Settings
+) -> Sequence[Decision]:
+    """The decisions of a live run, and those of a rematch in hours that have a live post."""
+    if planning.lane == "live":
+        return decisions
+    context = plan_context(planning, settings)
+    hours = {_hour_of(each) for each in decisions if context.lane_of(each) == "live"}
+    return [each for each in decisions if _hour_of(each) in hours - {None}]
+
+
+def _hour_of(decision: Decision) -> datetime | None:
+    """The full hour in which the post came."""
+    return decision.posted_at and _hour(decision.posted_at)
 
 
 def _note_posts(decisions: Sequence[Decision], stores: Stores) -> None:

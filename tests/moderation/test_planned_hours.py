@@ -105,16 +105,28 @@ def rematch(bench: Bench) -> list[str]:
     return [f"{row.lane} {row.source_uri.rpartition('/')[2]}" for row in summary.rows]
 
 
-def test_a_rematch_leaves_new_posts_to_the_live_runs_that_come_for_them(bench: Bench) -> None:
+def test_a_rematch_does_to_new_posts_what_a_live_run_would_do(bench: Bench) -> None:
     bench.load(a_rule(hammingThreshold=9), at=NOW + timedelta(minutes=5))
     bench.write(post("before"), post("after", at=NOW + timedelta(minutes=10)))
     bench.clock.advance(minutes=11)
-    assert rematch(bench) == ["backfill before"]
+    assert rematch(bench) == ["backfill before", "live after"]
     bench.plan()
     assert {row.source_uri.rpartition("/")[2]: row.lane for row in bench.rows()} == {
         "before": "backfill",
         "after": "live",
     }
+
+
+def test_a_post_of_the_last_hours_is_not_lost_when_its_hour_is_over(bench: Bench) -> None:
+    """No live run comes back to an hour in which nothing is posted any more."""
+    bench.load(a_rule(toLabel=False))
+    bench.write(post())
+    bench.plan()
+    bench.clock.advance(hours=1)
+    bench.load(a_rule(), at=bench.clock())
+    note_matched(bench, HOUR)
+    assert rematch(bench) == ["live r"]
+    assert planned_hours(bench) == [HOUR]
 
 
 def test_a_rematch_records_old_posts_that_no_live_run_came_for(bench: Bench) -> None:

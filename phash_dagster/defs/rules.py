@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from phash_dagster.clock import Clock
 from phash_dagster.defs.jobs import load_rules as load_rules_job
 from phash_dagster.defs.metadata import markdown_table
 from phash_dagster.defs.resources import ClockParam, SettingsParam, WarehouseParam
@@ -19,6 +20,7 @@ from phash_dagster.rules import (
     RuleProblem,
     RulesError,
     RuleSet,
+    are_as_read,
     current_version,
     difference,
     hashes_to_match,
@@ -27,6 +29,8 @@ from phash_dagster.rules import (
     rule_files,
     save_version,
 )
+from phash_dagster.settings import Settings
+from phash_dagster.warehouse import Warehouse
 
 LINT = "rules_lint"
 _LONGEST_TABLE = 100
@@ -63,7 +67,7 @@ def rules(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
     """Load, check and store the rule files."""
     try:
-        loaded = load_folder(settings.rules_dir, settings.phash_hamming_threshold, clock())
+        loaded, origin, before = _put_in_force(settings, warehouse, clock)
     except RulesError as error:
         yield _refused(error)
         raise dg.Failure(
@@ -72,10 +76,6 @@ def rules(
             allow_retries=False,
         ) from error
     ruleset = loaded.ruleset
-    origin = Origin(loaded.files, read_commit(settings.rules_dir))
-    with warehouse.write() as connection:
-        before = current_version(connection)
-        save_version(connection, ruleset, clock(), origin)
     changes = difference(before, ruleset)
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(ruleset.version),
@@ -92,6 +92,22 @@ def rules(
         },
     )
     yield _checked(loaded)
+
+
+def _put_in_force(
+    settings: Settings, warehouse: Warehouse, clock: Clock
+) -> tuple[LoadedRules, Origin, RuleSet | None]:
+    """Load and store the rule files; also says which rules were in force before."""
+    while True:
+        loaded = load_folder(settings.rules_dir, settings.phash_hamming_threshold, clock())
+        origin = Origin(loaded.files, read_commit(settings.rules_dir))
+        with warehouse.write() as connection:
+            # The database may have been in use for long, and the run that a later change asked for
+            # may have had it first: what it stored must not be replaced by what the files held.
+            if are_as_read(settings.rules_dir, loaded.files):
+                before = current_version(connection)
+                save_version(connection, loaded.ruleset, clock(), origin)
+                return loaded, origin, before
 
 
 def _refused(error: RulesError) -> dg.AssetCheckResult:

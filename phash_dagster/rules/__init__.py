@@ -2,7 +2,7 @@
 
 from phash_dagster.rules.dangers import Danger, Place
 from phash_dagster.rules.difference import Change, RuleHash, difference, hashes_to_match
-from phash_dagster.rules.load import LoadedRules, load_folder, load_paths, rule_files
+from phash_dagster.rules.load import LoadedRules, are_as_read, load_folder, load_paths, rule_files
 from phash_dagster.rules.model import Rule, RuleSet, SetAside
 from phash_dagster.rules.origin import Commit, Origin, SourceFile, read_commit
 from phash_dagster.rules.problems import RuleProblem, RulesError
@@ -22,6 +22,7 @@ __all__ = [
     "RulesError",
     "SetAside",
     "SourceFile",
+    "are_as_read",
     "current_version",
     "difference",
     "find_versions",

@@ -97,6 +97,18 @@ def _load_files(paths: Sequence[Path], default_threshold: int, now: datetime) ->
     return LoadedRules(ruleset, places, dangers, texts)
 
 
+def are_as_read(rules_dir: Path, files: Sequence[SourceFile]) -> bool:
+    """Whether the rule files of a folder are still those that were read, and hold the same."""
+    try:
+        now = [
+            SourceFile(path.name, path.read_bytes().decode("utf-8-sig"))
+            for path in rule_files(rules_dir)
+        ]
+    except (OSError, UnicodeDecodeError):
+        return False
+    return now == list(files)
+
+
 def rule_files(rules_dir: Path) -> list[Path]:
     """The rule files of a folder in name order: `*.json`, except `schema.json` and hidden files.
 

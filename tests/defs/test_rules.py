@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from phash_dagster.defs.rules import rules, rules_sensor
 from phash_dagster.defs.tags import RULES_VERSION
 from phash_dagster.rules import current_version
 from phash_dagster.settings import Settings, settings_from
-from phash_dagster.warehouse import ImagePost, ImagePosts, Warehouse
+from phash_dagster.warehouse import Connection, ImagePost, ImagePosts, Warehouse
 
 NOW = datetime(2026, 11, 23, 19, 30, tzinfo=UTC)
 OLD_HOUR = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
@@ -103,6 +104,36 @@ def test_good_files_come_into_force_under_the_hash_of_their_content(
     assert result.data_version == dg.DataVersion(str(version_in_force(warehouse)))
     write(settings, json.dumps([entry()], indent=4))
     assert load(settings, warehouse).data_version == result.data_version
+
+
+class SlowWarehouse(Warehouse):
+    """While a load waits for the database, the files change and the load of that is quicker."""
+
+    def __init__(self, settings: Settings, later: str) -> None:
+        super().__init__(settings.warehouse_path)
+        self.settings = settings
+        self.later: str | None = later
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        if self.later is not None:
+            write(self.settings, self.later)
+            self.later = None
+            load(self.settings, Warehouse(self.path))
+        with super().write() as connection:
+            yield connection
+
+
+def test_a_load_that_waited_for_the_database_does_not_bring_older_files_into_force(
+    settings: Settings, warehouse: Warehouse
+) -> None:
+    write(settings, json.dumps([entry("older")]))
+    slow = SlowWarehouse(settings, json.dumps([entry("later")]))
+    load(settings, slow)
+    with warehouse.read() as connection:
+        in_force = current_version(connection)
+    assert in_force is not None
+    assert [rule.label for rule in in_force.rules] == ["later"]
 
 
 def test_a_bad_file_fails_clearly_and_the_old_rules_stay_in_force(

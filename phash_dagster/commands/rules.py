@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phash_dagster.commands.preview import preview
-from phash_dagster.commands.shared import settings_or_exit
+from phash_dagster.commands.shared import errors_as_text, settings_or_exit
 from phash_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ def diff(
     from phash_dagster.rules import difference, hashes_to_match
 
     settings = settings_or_exit()
-    before = _named(old, settings) if old else _in_force(settings)
-    after = _named(new or str(settings.rules_dir), settings)
+    with errors_as_text():
+        before = _named(old, settings) if old else _in_force(settings)
+        after = _named(new or str(settings.rules_dir), settings)
     changes = difference(before, after)
     to_match = hashes_to_match(before, after, settings.match_margin)
     if as_json:

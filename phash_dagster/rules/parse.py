@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from phash_dagster.rules.dangers import Place
 from phash_dagster.rules.model import Rule
-from phash_dagster.rules.problems import RuleProblem, quote, rule_problems
+from phash_dagster.rules.problems import RuleProblem, name_as_text, quote, rule_problems
 
 _ARRAY = "a JSON array of rules, [{…}, …]"
 
@@ -87,14 +87,14 @@ def _parse_rule(file: str, index: int, item: object) -> ParsedFile:
         allowed = "a rule, a JSON object {…}"
         return ParsedFile(problems=[RuleProblem(file, index, "", quote(item), allowed)])
     repeated = [
-        RuleProblem(file, index, name, "more than one value", "each field once")
-        for name in item.repeated
+        RuleProblem(file, index, name_as_text(name), "more than one value", "each field once")
+        for name in _repeated(item)
     ]
     if broken := [name for name, value in item.items() if _has_lone_surrogate((name, value))]:
         found = "half a surrogate pair, \\ud800 to \\udfff"
         return ParsedFile(
             problems=[
-                RuleProblem(file, index, quote(name)[1:-1], found, "whole characters")
+                RuleProblem(file, index, name_as_text(name), found, "whole characters")
                 for name in broken
             ]
         )
@@ -103,6 +103,14 @@ def _parse_rule(file: str, index: int, item: object) -> ParsedFile:
     except ValidationError as error:
         return ParsedFile(problems=[*repeated, *rule_problems(file, index, error)])
     return ParsedFile([Entry(Place(file, index), rule)], repeated)
+
+
+def _repeated(item: _Object) -> Iterator[str]:
+    """Fields with more than one value, those of a field's own included: `samples.match`."""
+    yield from item.repeated
+    for name, value in item.items():
+        if isinstance(value, _Object):
+            yield from (f"{name}.{inner}" for inner in value.repeated)
 
 
 def _has_lone_surrogate(value: object) -> bool:

@@ -139,12 +139,18 @@ def quote(value: object) -> str:
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
 
 
+def name_as_text(name: str) -> str:
+    """A name that somebody gave a field, as `quote` shows values."""
+    return quote(name).removeprefix('"').removesuffix('"')
+
+
 def _unknown_field(file: str, index: int, name: str, *nested: str) -> RuleProblem:
     if nested:
-        return RuleProblem(file, index, f"{name}.{nested[0]}", "an unknown field", _ALLOWED[name])
+        place = name_as_text(f"{name}.{nested[0]}")
+        return RuleProblem(file, index, place, "an unknown field", _ALLOWED[name])
     if name in _OTHER_SPELLINGS:
         known = _OTHER_SPELLINGS[name]
         return RuleProblem(file, index, name, f"{known} by another name too", "one of the two")
     near = difflib.get_close_matches(name.lower(), _SPELLINGS, n=1)
     allowed = f"{_SPELLINGS[near[0]]} (did you mean that?)" if near else ", ".join(_FIELDS)
-    return RuleProblem(file, index, name, "an unknown field", allowed)
+    return RuleProblem(file, index, name_as_text(name) or '""', "an unknown field", allowed)

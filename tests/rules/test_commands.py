@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -122,6 +123,18 @@ def test_diff_takes_versions_and_files(tmp_path: Path, rules_dir: Path) -> None:
     found = as_json(run("diff", version[:8], other, "--json"))
     assert (found["old"], found["hashes_to_match"]) == (version, 0)
     assert [change["kind"] for change in found["changes"]] == ["mode changed"]
+
+
+def test_diff_while_the_database_is_in_use_is_one_line(
+    rules_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Warehouse.__init__, "__kwdefaults__", {"lock_wait_seconds": 0.1})
+    write(rules_dir, "blobs.json", [rule()])
+    put_in_force(rules_dir)
+    with duckdb.connect(load_settings().warehouse_path):
+        result = run("diff")
+    assert result.exit_code == 2
+    assert "in use by another process" in result.stderr
 
 
 def test_diff_of_what_is_not_there_is_an_error(rules_dir: Path) -> None:

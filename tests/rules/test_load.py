@@ -240,6 +240,24 @@ def test_a_field_given_twice_is_a_problem(tmp_path: Path) -> None:
     assert (problem.field, problem.found) == ("takedownPost", "more than one value")
 
 
+def test_a_list_of_samples_given_twice_is_a_problem(tmp_path: Path) -> None:
+    text = json.dumps([rule()]).replace(
+        '"takedownPost": false', '"samples": {"match": ["0f0f33550f0f3355"], "match": []}'
+    )
+    write(tmp_path, "blobs.json", text)
+    [problem] = problems(tmp_path)
+    assert (problem.field, problem.found) == ("samples.match", "more than one value")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("x" * 999, f"{'x' * 59}…"), ("a\x1b[31m", r"a\u001b[31m"), ("", '""')]
+)
+def test_an_odd_name_of_a_field_is_shown_so_that_it_can_be_read(
+    tmp_path: Path, name: str, shown: str
+) -> None:
+    assert only_problem(tmp_path, **{name: 1}).field == shown
+
+
 def test_two_rules_may_not_name_the_same_id(tmp_path: Path) -> None:
     write(tmp_path, "a.json", [rule(), rule(id="meme")])
     write(tmp_path, "b.json", [rule(id="meme", label="other")])

@@ -9,9 +9,10 @@ from phash_dagster.moderation.exemptions import exempt_accounts
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.plan import asks_for
 from phash_dagster.moderation.subjects import Subjects, look_up
-from phash_dagster.rules import RuleSet, current_version
+from phash_dagster.rules import Rule, RuleSet, current_version
 from phash_dagster.settings import Settings
-from phash_dagster.warehouse import ImagePosts, Warehouse
+from phash_dagster.sql import statement
+from phash_dagster.warehouse import Connection, ImagePosts, Warehouse
 from phash_dagster.warehouse.image_posts import hour_key
 
 
@@ -33,7 +34,9 @@ def suppress_unwanted(
             connection, settings, {action.subject_did for action in waiting} | held_accounts
         )
         ruleset = current_version(connection)
-    reasons = _reasons(posts, waiting, exempt, ruleset, now)
+        spared = _spared(connection, waiting, ruleset)
+    reasons = dict.fromkeys(spared, "rule now leaves the image alone")
+    reasons |= _reasons(posts, waiting, exempt, ruleset, now)
     for action in ledger.on_accounts(held_accounts & exempt.keys(), State.HELD):
         if action.undoes is None:
             reasons[action] = exempt[action.subject_did]
@@ -41,6 +44,51 @@ def suppress_unwanted(
         ledger.mark_suppressed(action.action_id, reason, expected=action.state)
         for action, reason in reasons.items()
     )
+
+
+def _spared(
+    connection: Connection, waiting: Sequence[Action], ruleset: RuleSet | None
+) -> list[Action]:
+    """The rows whose images the rules in force leave alone: `exceptHashes` may be newer."""
+    rules = {rule.id: rule for rule in ruleset.rules if rule.except_hashes} if ruleset else {}
+    concerned = [row for row in waiting if row.rule_id in rules and row.undoes is None]
+    if ruleset is None or not concerned:
+        return []
+    rows = connection.execute(
+        statement("moderation/hash_values"),
+        {"blob_cids": sorted({cid for action in concerned for cid in action.blob_cids})},
+    ).fetchall()
+    values = {(cid, algorithm): _value(words) for cid, algorithm, words in rows}
+    return [
+        action
+        for action in concerned
+        if is_spared(
+            [values.get((cid, rules[action.rule_id].algorithm)) for cid in action.blob_cids],
+            rules[action.rule_id],
+            ruleset,
+        )
+    ]
+
+
+def _value(words: Sequence[int]) -> int:
+    return int("".join(f"{word:016x}" for word in words), 16)
+
+
+def is_spared(images: Sequence[int | None], rule: Rule, ruleset: RuleSet) -> bool:
+    """Whether the exceptions of a rule leave alone each of these images, given by their hashes.
+
+    An image whose hash is not known is not left alone. Pure.
+    """
+    hashes = [text for text in rule.phashes if not ruleset.why_set_aside(rule.id, text)]
+    return bool(images) and all(
+        image is not None
+        and _nearest(rule.except_hashes, image) <= _nearest(hashes, image, default=rule.bits + 1)
+        for image in images
+    )
+
+
+def _nearest(hashes: Sequence[str], image: int, *, default: int = 0) -> int:
+    return min(((int(text, 16) ^ image).bit_count() for text in hashes), default=default)
 
 
 def _reasons(

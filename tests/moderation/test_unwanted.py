@@ -10,6 +10,7 @@ from phash_dagster.moderation.actions import Event, State
 from phash_dagster.moderation.unwanted import suppress_unwanted
 from phash_dagster.rules import RuleSet, SetAside, save_version
 from phash_dagster.warehouse import ImagePost
+from tests.matching.builders import add_images
 from tests.moderation.bench import Bench, a_rule, account, delete, post
 from tests.moderation.builders import DID, HASH, NOW
 
@@ -71,6 +72,45 @@ def test_a_rule_that_was_changed_takes_back_what_waits(
     planned.load(a_rule(**changes), at=LATER)
     assert _suppress(planned) == 1
     assert _reasons(planned) == [reason]
+
+
+NEAR = int(HASH, 16) ^ 1
+"""An image at a distance of 1."""
+
+
+def _except_from(bench: Bench, image: int | None, *exceptions: int) -> None:
+    """Add exceptions to the rule while an action on an image with this hash waits."""
+    if image is not None:
+        with bench.warehouse.write() as connection:
+            add_images(connection, {"blob": image})
+    bench.load(a_rule(exceptHashes=[f"{value:016x}" for value in exceptions]), at=LATER)
+
+
+@pytest.mark.parametrize("exceptions", [[NEAR], [NEAR ^ 2], [NEAR ^ 0xFF00, NEAR]])
+def test_an_exception_as_near_as_the_hash_takes_back_what_waits(
+    planned: Bench, exceptions: list[int]
+) -> None:
+    _except_from(planned, NEAR, *exceptions)
+    assert _suppress(planned) == 1
+    assert _reasons(planned) == ["rule now leaves the image alone"]
+
+
+@pytest.mark.parametrize("image", [NEAR, None])
+def test_an_exception_farther_than_the_hash_or_an_unknown_image_takes_back_nothing(
+    planned: Bench, image: int | None
+) -> None:
+    _except_from(planned, image, NEAR ^ 6)
+    assert _suppress(planned) == 0
+
+
+def test_an_exception_for_one_of_two_images_takes_back_nothing(bench: Bench) -> None:
+    bench.match("second")
+    bench.write(post(), post(blob_cid="second", position=1))
+    bench.plan()
+    with bench.warehouse.write() as connection:
+        add_images(connection, {"second": NEAR ^ 7})
+    _except_from(bench, NEAR, NEAR)
+    assert _suppress(bench) == 0
 
 
 def test_a_hash_that_was_set_aside_takes_back_what_waits(planned: Bench) -> None:

@@ -26,6 +26,7 @@ from phash_dagster.rules import (
     hashes_to_match,
     load_folder,
     read_commit,
+    read_rule_file,
     rule_files,
     save_version,
 )
@@ -201,7 +202,7 @@ def _fingerprint(folder: Path, default_threshold: int) -> str:
 def _content(path: Path) -> bytes:
     """What the file holds, or why it cannot be read: loading says so in full."""
     try:
-        return path.read_bytes()
+        return read_rule_file(path)
     except OSError as error:
         return str(error).encode()
 

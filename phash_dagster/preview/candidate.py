@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from phash_dagster.rules import LoadedRules, load_folder, load_paths, rule_files
+from phash_dagster.rules import LoadedRules, is_file, load_folder, load_paths, rule_files
 from phash_dagster.settings import Settings
 
 
@@ -34,7 +34,7 @@ def load_candidate(path: Path | None, settings: Settings, now: datetime) -> Cand
         RulesError: A file cannot be used.
     """
     threshold = settings.phash_hamming_threshold
-    if path is not None and path.is_file():
+    if path is not None and is_file(path):
         files = {each.name: each for each in rule_files(settings.rules_dir)} | {path.name: path}
         in_name_order = [files[name] for name in sorted(files)]
         return _asking_about(load_paths(in_name_order, threshold, now), path.name)

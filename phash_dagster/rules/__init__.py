@@ -2,9 +2,17 @@
 
 from phash_dagster.rules.dangers import Danger, Place
 from phash_dagster.rules.difference import Change, RuleHash, difference, hashes_to_match
-from phash_dagster.rules.load import LoadedRules, are_as_read, load_folder, load_paths, rule_files
+from phash_dagster.rules.load import (
+    LoadedRules,
+    are_as_read,
+    is_file,
+    load_folder,
+    load_paths,
+    rule_files,
+)
 from phash_dagster.rules.model import Rule, RuleSet, SetAside
 from phash_dagster.rules.origin import Commit, Origin, SourceFile, read_commit
+from phash_dagster.rules.parse import read_rule_file
 from phash_dagster.rules.problems import RuleProblem, RulesError
 from phash_dagster.rules.store import current_version, find_versions, save_version
 
@@ -27,9 +35,11 @@ __all__ = [
     "difference",
     "find_versions",
     "hashes_to_match",
+    "is_file",
     "load_folder",
     "load_paths",
     "read_commit",
+    "read_rule_file",
     "rule_files",
     "save_version",
 ]

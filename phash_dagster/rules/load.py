@@ -9,7 +9,7 @@ from phash_dagster.rules.dangers import Danger, Place
 from phash_dagster.rules.lint import PlacedRule, find_dangers, set_aside
 from phash_dagster.rules.model import Rule, RuleSet
 from phash_dagster.rules.origin import SourceFile
-from phash_dagster.rules.parse import Entry, parse_file
+from phash_dagster.rules.parse import Entry, parse_file, read_rule_file
 from phash_dagster.rules.problems import RuleProblem, RulesError, quote
 
 SCHEMA_FILE = "schema.json"
@@ -69,7 +69,7 @@ def load_paths(paths: Sequence[Path], default_threshold: int, now: datetime) -> 
     """
     files: list[Path] = []
     for path in paths:
-        if path.is_file():
+        if is_file(path):
             files.append(path)
         else:
             files += _files_of(path)
@@ -97,11 +97,19 @@ def _load_files(paths: Sequence[Path], default_threshold: int, now: datetime) ->
     return LoadedRules(ruleset, places, dangers, texts)
 
 
+def is_file(path: Path) -> bool:
+    """Whether this is a file; not, if nobody can say, e.g. of a name that is too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def are_as_read(rules_dir: Path, files: Sequence[SourceFile]) -> bool:
     """Whether the rule files of a folder are still those that were read, and hold the same."""
     try:
         now = [
-            SourceFile(path.name, path.read_bytes().decode("utf-8-sig"))
+            SourceFile(path.name, read_rule_file(path).decode("utf-8-sig"))
             for path in rule_files(rules_dir)
         ]
     except (OSError, UnicodeDecodeError):

@@ -1,5 +1,6 @@
 """Reads one rule file: the rules that are valid in it, and what is wrong with the others."""
 
+import errno
 import json
 import sys
 from collections import Counter
@@ -43,6 +44,17 @@ class _Object(dict[str, Any]):
         self.repeated = [name for name, count in counts.items() if count > 1]
 
 
+def read_rule_file(path: Path) -> bytes:
+    """What a rule file holds.
+
+    Raises:
+        OSError: It cannot be read, or is none: to open a named pipe would wait for a writer.
+    """
+    if not (path.is_file() or path.is_dir()) and path.exists():
+        raise OSError(errno.EINVAL, "neither a file nor a folder")
+    return path.read_bytes()
+
+
 def parse_file(path: Path) -> ParsedFile:
     """What a file holds. Never raises for what is in it."""
     if _has_lone_surrogate(path.name):
@@ -56,7 +68,7 @@ def parse_file(path: Path) -> ParsedFile:
 
 def _parse_text(path: Path) -> ParsedFile:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_rule_file(path).decode("utf-8-sig")
         content = json.loads(text, object_pairs_hook=_Object)
     except OSError as error:
         return _unusable(path, "", f"a file that cannot be read ({error.strerror})", "a file")

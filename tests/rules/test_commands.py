@@ -89,6 +89,13 @@ def test_lint_of_what_is_not_there_is_an_error(tmp_path: Path) -> None:
     assert "nowhere" in result.stdout
 
 
+@pytest.mark.parametrize("command", ["lint", "preview", "diff"])
+def test_a_name_that_no_file_can_have_is_an_error(command: str) -> None:
+    result = run(command, "a" * 5000)
+    assert result.exit_code == 1
+    assert "File name too long" in result.output
+
+
 def test_a_wrong_setting_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHASH_HAMMING_THRESHOLD", "x")
     assert run("lint").exit_code == 2

@@ -1,5 +1,6 @@
 """Rule files and texts in them that JSON allows and that cannot be used."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,13 @@ def test_links_to_nothing_and_folders_are_listed_and_are_problems(tmp_path: Path
     (tmp_path / "b.json").mkdir()
     assert [path.name for path in rule_files(tmp_path)] == ["a.json", "b.json"]
     assert [problem.file for problem in problems(tmp_path)] == ["a.json", "b.json"]
+
+
+def test_a_named_pipe_is_a_problem_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    [problem] = problems(tmp_path)
+    assert problem.file == "pipe.json"
+    assert "neither a file nor a folder" in problem.found
 
 
 def test_a_folder_that_does_not_exist_has_no_rule_files(tmp_path: Path) -> None:

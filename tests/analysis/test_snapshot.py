@@ -84,10 +84,12 @@ NOTHING_HERE = {
     "account_endpoints",
     "action_outcomes",
     "counted_batches",
+    "counted_hours",
     "exempt_accounts",
     "exempt_lists",
     "host_circuits",
     "matched_hashes",
+    "metric_totals",
     "moderation_actions",
     "ozone_event_cursors",
 }

@@ -131,9 +131,9 @@ def _settle(ledger: Ledger, note: RestoreNote, ttl_days: int) -> int:
     for row in ledger.in_state(State.PLANNED) if by_subject else ():
         event_found = already_sent(row, by_subject.get(row.subject, ()), note.made_at, ttl_days)
         # The emitter settles what it has tried by itself: it has kept its identifier.
-        if event_found and row.attempts == 0 and ledger.mark_sending(row.action_id):
+        if event_found and row.attempts == 0:
             words = "sent before the ledger was restored from a backup"
-            settled += ledger.mark_sent(
+            settled += ledger.mark_sent_before(
                 row.action_id, event_found.event_id, event_found.created_at, words
             )
     return settled

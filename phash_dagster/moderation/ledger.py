@@ -138,6 +138,25 @@ class Ledger:
             reason=note,
         )
 
+    def mark_sent_before(
+        self, action_id: int, ozone_event_id: int, sent_at: datetime, note: str
+    ) -> bool:
+        """Ozone has had the event since before the row was planned; False if it was tried since.
+
+        In one step: a row that is left `sending` would be looked for by its own identifier, which
+        the event does not have, and be sent again.
+        """
+        return self._move(
+            action_id,
+            State.PLANNED,
+            _T.attempts == 0,
+            state=State.SENT,
+            attempts=1,
+            ozone_event_id=ozone_event_id,
+            sent_at=sent_at,
+            reason=note,
+        )
+
     def mark_failed(self, action_id: int, reason: str) -> bool:
         """Ozone refused the event for good; False if the row was not `sending`."""
         return self._move(action_id, State.SENDING, state=State.FAILED, reason=reason)

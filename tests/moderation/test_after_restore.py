@@ -1,11 +1,13 @@
 """A ledger from a backup: what Ozone got since is not sent again."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event as database_event
 
 from phash_dagster.moderation.actions import Action, Event, State
 from phash_dagster.moderation.after_restore import NOTE, note_restore, settle_after_restore
@@ -177,3 +179,25 @@ def test_without_a_restore_ozone_is_not_asked(sqlite_ledger: Ledger, tmp_path: P
     restored.plan(action_on_post())
     assert restored.settle() == 0
     assert restored.ozone.asked == []
+
+
+@pytest.mark.parametrize("transactions", range(1, 6))
+def test_settling_that_is_killed_between_two_transactions_sends_nothing_again(
+    restored: Restored, transactions: int
+) -> None:
+    restored.ozone.got(action_on_post(event=Event.REPORT, planned_at=SENT))
+    restored.plan(action_on_post(event=Event.REPORT, planned_at=RESTORED))
+    begun = 0
+
+    def kill(_: object) -> None:
+        nonlocal begun
+        begun += 1
+        if begun > transactions:
+            raise KeyboardInterrupt
+
+    database_event.listen(restored.ledger._engine, "begin", kill)
+    with suppress(KeyboardInterrupt):
+        restored.settle()
+    database_event.remove(restored.ledger._engine, "begin", kill)
+    restored.settle()
+    assert [row.state for row in restored.rows()] == [State.SENT]

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from phash_dagster.moderation.actions import Action, State
 from phash_dagster.moderation.exemptions import exempt_accounts
@@ -14,6 +15,9 @@ from phash_dagster.settings import Settings
 from phash_dagster.sql import statement
 from phash_dagster.warehouse import Connection, ImagePosts, Warehouse
 from phash_dagster.warehouse.image_posts import hour_key
+
+_AHEAD: Final = timedelta(hours=1)
+"""By how much clocks may differ; `look_up` makes up for it, which reads a day more."""
 
 
 def suppress_unwanted(
@@ -36,6 +40,8 @@ def suppress_unwanted(
         ruleset = current_version(connection)
         spared = _spared(connection, waiting, ruleset)
     reasons = dict.fromkeys(spared, "rule now leaves the image alone")
+    if settings.backfill_mode == "shadow":
+        reasons |= dict.fromkeys(_about_the_past(waiting), "BACKFILL_MODE is shadow")
     reasons |= _reasons(posts, waiting, exempt, ruleset, now)
     for action in ledger.on_accounts(held_accounts & exempt.keys(), State.HELD):
         if action.undoes is None:
@@ -44,6 +50,11 @@ def suppress_unwanted(
         ledger.mark_suppressed(action.action_id, reason, expected=action.state)
         for action, reason in reasons.items()
     )
+
+
+def _about_the_past(waiting: Sequence[Action]) -> list[Action]:
+    """Rows of backfills, without those that take something back."""
+    return [row for row in waiting if row.lane == "backfill" and row.undoes is None]
 
 
 def _spared(
@@ -105,12 +116,22 @@ def _reasons(
         posts,
         uris={action.subject_uri for action in waiting if action.subject_uri},
         dids={action.subject_did for action in waiting},
-        # What happened before a row was planned was looked at when it was planned.
-        first_hour=min(hour_key(action.planned_at) for action in waiting),
+        first_hour=_first_hour(posts, waiting, now),
     )
     subjects = replace(subjects, exempt=exempt)
     found = ((action, unwanted_reason(action, subjects, ruleset, now)) for action in waiting)
     return {action: reason for action, reason in found if reason}
+
+
+def _first_hour(posts: ImagePosts, waiting: Sequence[Action], now: datetime) -> str:
+    """From when on to look: what happened before a row was planned was looked at then.
+
+    Where the clock was ahead then, nobody knows when that was, and all hours are read.
+    """
+    moments = [action.planned_at for action in waiting]
+    if max(moments) > now + _AHEAD:
+        return min([*posts.partition_keys(), hour_key(now)])
+    return hour_key(min(moments))
 
 
 def unwanted_reason(

@@ -11,7 +11,7 @@ from phash_dagster.moderation.unwanted import suppress_unwanted
 from phash_dagster.rules import RuleSet, SetAside, save_version
 from phash_dagster.warehouse import ImagePost
 from tests.matching.builders import add_images
-from tests.moderation.bench import Bench, a_rule, account, delete, post
+from tests.moderation.bench import RULES_LOADED, Bench, a_rule, account, delete, post
 from tests.moderation.builders import DID, HASH, NOW
 
 LATER = NOW + timedelta(minutes=5)
@@ -165,3 +165,35 @@ def test_what_takes_an_action_back_is_wanted_whatever_happened(planned: Bench) -
     planned.load(at=LATER)
     assert _suppress(planned) == 0
     assert planned.states() == ["sent", "planned"]
+
+
+def test_the_brake_takes_back_what_waits_about_the_past_and_nothing_else(bench: Bench) -> None:
+    bench.load(a_rule(backfill="same"))
+    past = RULES_LOADED - timedelta(hours=1)
+    bench.write(post("past", at=past), post("today"))
+    bench.plan(past, NOW)
+    assert bench.states() == ["planned", "planned"]
+    bench.set(backfill_mode="shadow")
+    assert _suppress(bench) == 1
+    [braked] = [row for row in bench.rows() if row.state is State.SUPPRESSED]
+    assert (braked.lane, braked.reason) == ("backfill", "BACKFILL_MODE is shadow")
+
+
+def test_an_undo_of_a_backfill_goes_on_with_the_brake(planned: Bench) -> None:
+    [row] = planned.rows()
+    undo = replace(row, undoes=1, event=Event.NEGATE_LABEL, external_id="u", lane="backfill")
+    planned.ledger.record([undo], claim_ttl=timedelta(days=7))
+    planned.set(backfill_mode="shadow")
+    assert _suppress(planned) == 0
+
+
+def test_a_delete_is_seen_though_the_clock_was_days_ahead_when_the_action_was_planned(
+    bench: Bench,
+) -> None:
+    bench.write(post())
+    bench.clock.advance(days=4)
+    bench.plan()
+    bench.clock.advance(days=-4)
+    bench.write(delete(at=LATER))
+    assert _suppress(bench) == 1
+    assert _reasons(bench) == ["post deleted"]

@@ -257,7 +257,7 @@ def undo_row(action: Action, request: UndoRequest) -> Action:
     return replace(
         action,
         action_id=0,
-        external_id=_undo_id(action, request.mode),
+        external_id=undo_id(action.external_id, request.mode),
         event=OPPOSITES[action.event],
         comment=undo_comment(request.now, request.by, _what(action), action.rule_id),
         mode=request.mode,
@@ -283,8 +283,9 @@ def _what(action: Action) -> str:
     return " ".join(part for part in (action.event.value, action.value) if part)
 
 
-def _undo_id(action: Action, mode: Mode) -> str:
-    digest = hashlib.sha256(json.dumps(("undo", action.external_id)).encode()).hexdigest()
+def undo_id(external_id: str, mode: Mode) -> str:
+    """The identifier of the row that takes back the action with this one."""
+    digest = hashlib.sha256(json.dumps(("undo", external_id)).encode()).hexdigest()
     return (
         f"phash-dagster:undo:{digest}" if mode == "live" else f"phash-dagster:{mode}:undo:{digest}"
     )

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from phash_dagster.moderation.actions import Action, Event
 from phash_dagster.moderation.events import TOOL, event_type
+from phash_dagster.moderation.undo import undo_id
 
 TOLD_BY: Final[Mapping[Event, tuple[str, ...]]] = {
     Event.NEGATE_LABEL: (event_type(Event.LABEL),),
@@ -31,7 +32,7 @@ def whose_too(action: Action, events: Iterable[Mapping[str, Any]], own_did: str)
             continue  # a label is on one version of a record, a takedown on all
         if _takes_back(body, action):
             return None
-        if _puts(body, action) and not _is_ours(event, own_did):
+        if _puts(body, action) and not _is_ours(event, action, own_did):
             return _named(event, own_did)
     return None
 
@@ -48,10 +49,16 @@ def _takes_back(body: Mapping[str, Any], action: Action) -> bool:
     return action.value in (body.get("negateLabelVals") or ())
 
 
-def _is_ours(event: Mapping[str, Any], own_did: str) -> bool:
-    """A person may sign in with our account, and an earlier tool may have used it."""
+def _is_ours(event: Mapping[str, Any], action: Action, own_did: str) -> bool:
+    """A person may sign in with our account, and an earlier tool may have used it.
+
+    The very event that the action takes back is ours, though AUTOMOD_HANDLE was another then.
+    """
     tool = event.get("modTool") or {}
-    return event.get("createdBy") == own_did and tool.get("name") == TOOL
+    if tool.get("name") != TOOL:
+        return False
+    put = str((tool.get("meta") or {}).get("externalId"))
+    return event.get("createdBy") == own_did or undo_id(put, "live") == action.external_id
 
 
 def _named(event: Mapping[str, Any], own_did: str) -> str:

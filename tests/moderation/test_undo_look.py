@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from phash_dagster.moderation.actions import Event
+from phash_dagster.moderation.events import TOOL, event_body
+from phash_dagster.moderation.row_filter import RowFilter
+from phash_dagster.moderation.undo import UndoRequest, undo_row
 from phash_dagster.moderation.undo_look import whose_too
-from tests.moderation.builders import action_on_account, action_on_post
+from tests.moderation.builders import NOW, action_on_account, action_on_post
 
 OURS = "did:plc:automod"
 NEGATE = action_on_post(event=Event.NEGATE_LABEL, undoes=1)
@@ -82,3 +85,14 @@ def test_a_takedown_is_whose_it_was_last() -> None:
     found = whose_too(REVERSE, [theirs, reversal, ours], OURS)
     assert found is not None
     assert found.startswith("did:plc:ana")
+
+
+def test_what_an_earlier_account_of_ours_put_by_this_action_may_go() -> None:
+    request = UndoRequest(
+        which=RowFilter(), by="me", batch_id="b", run_id="b", now=NOW, mode="live"
+    )
+    put = action_on_post()
+    its_event = {**event_body(put, "did:plc:earlier"), "createdBy": "did:plc:earlier", "id": 5}
+    assert whose_too(undo_row(put, request), [its_event], OURS) is None
+    of_another = {**its_event, "modTool": {"name": TOOL, "meta": {"externalId": "another"}}}
+    assert whose_too(undo_row(put, request), [of_another], OURS) is not None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from phash_dagster.hashing import from_words
 from phash_dagster.moderation.actions import Action, State
 from phash_dagster.moderation.exemptions import exempt_accounts
 from phash_dagster.moderation.ledger import Ledger
@@ -69,7 +70,7 @@ def _spared(
         statement("moderation/hash_values"),
         {"blob_cids": sorted({cid for action in concerned for cid in action.blob_cids})},
     ).fetchall()
-    values = {(cid, algorithm): _value(words) for cid, algorithm, words in rows}
+    values = {(cid, algorithm): from_words(words) for cid, algorithm, words in rows}
     return [
         action
         for action in concerned
@@ -79,10 +80,6 @@ def _spared(
             ruleset,
         )
     ]
-
-
-def _value(words: Sequence[int]) -> int:
-    return int("".join(f"{word:016x}" for word in words), 16)
 
 
 def is_spared(images: Sequence[int | None], rule: Rule, ruleset: RuleSet) -> bool:

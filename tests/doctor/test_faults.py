@@ -1,11 +1,6 @@
 """Each fault, put into a network and a machine that are well, and what is said of it."""
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +15,7 @@ from phash_dagster.stack import exclusive
 from phash_dagster.warehouse import Warehouse
 from tests.doctor.conftest import RULE, Practice, declare_labels
 from tests.ingest.records import record
+from tests.warehouse.held import held_by_another_process
 
 WELL = (Status.OK, Status.SKIPPED)
 
@@ -177,23 +173,6 @@ def test_a_warehouse_of_a_later_release_is_a_problem(
 def test_a_warehouse_that_is_none_is_a_problem(practice: Practice, warehouse: Warehouse) -> None:
     warehouse.path.write_bytes(b"not a database" * 1000)
     assert practice.about("warehouse").status == Status.PROBLEM
-
-
-@contextmanager
-def held_by_another_process(path: Path) -> Iterator[None]:
-    code = (
-        "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield
-        process.kill()
 
 
 def test_a_warehouse_that_somebody_has_open_is_a_problem(

@@ -1,12 +1,9 @@
 """Every scrape is answered in bounded time, whatever a store does."""
 
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from phash_dagster.metrics.samples import Samples
 from phash_dagster.metrics.sources import Source, read_warehouse
 from phash_dagster.warehouse import Warehouse
 from tests.metrics.scraped import Scraped, scrape
+from tests.warehouse.held import held_by_another_process
 
 
 def rules(number: int) -> Samples:
@@ -82,24 +80,6 @@ def test_a_store_that_hangs_is_given_up_and_not_read_again_meanwhile() -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert found.value("rules") == 3
-
-
-@contextmanager
-def held_by_another_process(path: Path) -> Iterator[None]:
-    """Somebody has the DuckDB file open."""
-    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        try:
-            yield
-        finally:
-            process.communicate("\n")
 
 
 @pytest.fixture

@@ -153,6 +153,30 @@ def mark_hours(
         context.log.warning("The batches are not counted yet: %s", error)
 
 
+@dg.failure_hook(required_resource_keys={"settings"})
+def say_what_is_left(context: dg.HookContext) -> None:
+    """Say in the run's log, once an op has failed for good, what is left and who takes it on."""
+    from phash_dagster.moderation.actions import State
+    from phash_dagster.moderation.ledger_database import LedgerError
+    from phash_dagster.moderation.ledger_reading import list_actions
+    from phash_dagster.moderation.row_filter import RowFilter
+
+    waiting = RowFilter(states=(State.PLANNED, State.SENDING))
+    try:
+        left = list_actions(context.resources.settings.effective_ledger_url, waiting, limit=0).total
+    except LedgerError as error:
+        state = f"And {error}: `phash-dagster doctor` looks at it"
+    else:
+        state = f"The ledger is whole and {left} actions wait in it"
+    context.log.error(
+        "%s failed after all its tries. %s. Nothing is sent twice or forgotten: the next run of "
+        "`moderate_hour` settles and sends what waits, and `catch_up_sensor` asks again for hours "
+        "that were not planned. To look: `phash-dagster actions list --state planned`.",
+        context.op.name,
+        state,
+    )
+
+
 @dg.graph_asset(
     ins={
         "matched": dg.AssetIn("rule_matches", dagster_type=dg.Nothing),
@@ -166,6 +190,7 @@ def mark_hours(
         "own; DuckDB holds a copy for questions."
     ),
     group_name="moderation",
+    hooks={say_what_is_left},
     kinds={"sqlite", "ozone"},
     owners=["team:moderation"],
 )

@@ -89,9 +89,16 @@ def sent_events(sandbox: Sandbox) -> Counter[Sent]:
 
 
 def has_settled(pipeline: LocalPipeline, publisher: Publisher) -> bool:
-    """Whether every published image has its outcome, and nothing is left to send or to run."""
+    """Whether every published image is stored and has its outcome, and nothing is left to do.
+
+    Posts may share an image, whose outcome then says nothing of the later ones.
+    """
     cids = {cid for post in publisher.posts for cid in post.blob_cids}
-    return cids <= pipeline.outcomes().keys() and pipeline.is_settled()
+    return (
+        publisher.rows <= written_rows(pipeline)
+        and cids <= pipeline.outcomes().keys()
+        and pipeline.is_settled()
+    )
 
 
 @pytest.fixture

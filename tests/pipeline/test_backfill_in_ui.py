@@ -89,7 +89,14 @@ def test_partitions_of_rule_matches_are_shown_as_stale_and_brought_up_to_date_be
                 "the backfills",
                 seconds=500,
             )
-        pipeline.wait_until(lambda: has_settled(pipeline, publisher), "the rest", seconds=120)
+        labels = {(post.uri, "label", "known"): 1 for post in publisher.posts}
+        pipeline.wait_until(
+            lambda: (
+                labels.keys() <= sent_events(sandbox).keys() and has_settled(pipeline, publisher)
+            ),
+            "the labels of the posts that came meanwhile",
+            seconds=240,
+        )
         assert ui.staleness("rule_matches", looked_at) == fresh
 
     assert is_through(pipeline, hours)
@@ -102,7 +109,7 @@ def test_partitions_of_rule_matches_are_shown_as_stale_and_brought_up_to_date_be
     }
     assert len({action.subject for action in late_actions}) == len(late_actions) == HOURS
     # The live lane went on meanwhile, and did everything once.
-    assert sent_events(sandbox) == {(post.uri, "label", "known"): 1 for post in publisher.posts}
+    assert sent_events(sandbox) == labels
     past = runs(pipeline, RunsFilter(tags={"dagster/backfill": backfills}))
     assert len(past) == 4
     assert {record.dagster_run.status for record in past} == {DagsterRunStatus.SUCCESS}

@@ -1,5 +1,6 @@
 """The ops of `moderation_actions` when something breaks: more tries, and what the run says."""
 
+import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -82,7 +83,7 @@ def said(stack: SmallStack, result: dg.ExecuteInProcessResult) -> str:
     return "\n".join(
         entry.user_message
         for entry in stack.instance.all_logs(result.run_id)
-        if entry.level >= 40 and not entry.is_dagster_event
+        if int(entry.level) >= logging.ERROR and not entry.is_dagster_event
     )
 
 

@@ -28,7 +28,8 @@ class ActionOptions:
         list[str] | None,
         typer.Argument(
             metavar="[ACTION|AT-URI|DID]...",
-            help="Numbers of actions, at:// URIs of posts, or DIDs of accounts with their posts.",
+            help="Numbers of actions, at:// URIs or bsky.app addresses of posts, or DIDs of "
+            "accounts with their posts.",
         ),
     ] = None
     state: Annotated[list[State] | None, typer.Option(help="In this state.")] = None

@@ -94,10 +94,11 @@ class LedgerReviews:
         return self._decide(action_ids, RETRIABLE, values, _Repeats(since))
 
     def note_taken_back(self, by: Mapping[int, str]) -> int:
-        """Learn that people took these sent actions back in Ozone; return how many that is new of.
+        """Learn that people took these actions back in Ozone; return how many that is new of.
 
         As with what is rejected here, the rules do not do the same again: on a post for good, on an
-        account for the claim window.
+        account for the claim window. A row may still be `sending`, when Ozone's answer was lost: it
+        stays so until it is settled, and the review with it.
 
         Args:
             by: Numbers of the rows, each with the DID of who took it back.
@@ -110,7 +111,7 @@ class LedgerReviews:
                     update(moderation_actions)
                     .where(
                         _T.action_id == action_id,
-                        _T.state == State.SENT.value,
+                        _T.state.in_([State.SENT.value, State.SENDING.value]),
                         _T.review.is_distinct_from(Review.REJECTED.value),
                     )
                     .values(

@@ -8,6 +8,7 @@ from typing import Any, Final, Self, cast, get_args
 
 from sqlalchemy import ColumnElement, and_, or_, true
 
+from phash_dagster.addresses import parse_address
 from phash_dagster.moderation.actions import Event, Lane, State
 from phash_dagster.moderation.ledger_schema import moderation_actions
 
@@ -145,14 +146,29 @@ def _parse_targets(texts: Iterable[str]) -> tuple[tuple[int, ...], tuple[str, ..
         named = text.strip().removesuffix("/")
         if _NUMBER.fullmatch(named):
             numbers.append(int(named))
-        elif named.startswith(("did:", "at://did:")):
-            subjects.append(named)
         else:
-            raise ValueError(
-                f"{text!r} names no action; write its number, the at://did:… URI of a post, "
-                "or the did:… of an account"
-            )
+            subjects.append(_parse_subject(named))
     return tuple(dict.fromkeys(numbers)), tuple(dict.fromkeys(subjects))
+
+
+def _parse_subject(text: str) -> str:
+    """The AT URI of a post, or the DID of an account."""
+    if text.startswith(("did:", "at://did:")):
+        return text
+    address = parse_address(text)
+    if address is None:
+        raise ValueError(
+            f"{text!r} names no action; write its number, the at://did:… URI or the bsky.app "
+            "address of a post, or the did:… of an account"
+        )
+    if not address.has_did:
+        raise ValueError(
+            f"{text} names an account by its handle, which can change hands and is not looked up: "
+            f"`phash-dagster explain {text}` shows the numbers of its actions"
+            if address.is_record
+            else f"{text} names an account by its handle, which can change hands; write its did:…"
+        )
+    return address.uri
 
 
 def _one_of(allowed: Iterable[str], what: str, text: str) -> str:

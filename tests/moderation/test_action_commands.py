@@ -121,7 +121,9 @@ def test_nothing_as_asked_for_is_said_and_an_exit_code(
     ("arguments", "words"),
     [
         (["meme"], "names no action"),
-        (["at://alice.test/app.bsky.feed.post/1"], "at://did:"),
+        (["at://alice.test/app.bsky.feed.post/1"], "phash-dagster explain"),
+        (["https://bsky.app/profile/alice.test/post/1"], "can change hands"),
+        (["https://bsky.app/profile/alice.test"], "write its did:"),
         (["--lane", "fast"], "live, backfill"),
         (["--since", "yesterday"], "30d"),
         (["--state", "gone"], "planned"),

@@ -228,6 +228,31 @@ def test_rules_never_repeat_on_a_post_what_people_took_back(desk: Desk) -> None:
     assert claimed(desk, action.claim, days=400)
 
 
+@pytest.mark.parametrize("arrived", [True, False])
+def test_what_people_took_back_before_its_answer_was_known_is_not_repeated_either(
+    desk: Desk, arrived: bool
+) -> None:
+    action = action_on_post()
+    desk.ledger.record([action], claim_ttl=TTL)
+    [row] = desk.ledger.in_state(State.PLANNED)
+    desk.ledger.mark_sending(row.action_id)
+    assert desk.read(StoredEvents([negated(2)])).taken_back == 1
+    assert [one.action_id for one in desk.ledger.in_state(State.SENDING)] == [row.action_id]
+    if arrived:
+        desk.ledger.mark_sent(row.action_id, 1, NOW)
+    else:
+        desk.ledger.sending.mark_unanswered(
+            row.action_id, State.PLANNED, "it did not arrive", charged=False
+        )
+        assert desk.ledger.sending.queue(10) == []
+        assert desk.ledger.sending.set_rejected_aside() == 1
+    settled = desk.ledger.get(row.action_id)
+    assert settled is not None
+    assert settled.state is (State.SENT if arrived else State.SUPPRESSED)
+    assert settled.reviewed_by == MODERATOR
+    assert claimed(desk, action.claim, days=400)
+
+
 def test_on_an_account_what_people_took_back_is_not_repeated_in_the_claim_window(
     desk: Desk,
 ) -> None:

@@ -70,6 +70,8 @@ def test_actions_are_listed_while_the_pipeline_has_the_ledger_open(
         ({"versions": ["AAAAAA"]}, [3, 2, 1]),
         ({"targets": [DID]}, [3, 2, 1]),
         ({"targets": [f"at://{DID}/app.bsky.feed.post/2/"]}, [2]),
+        ({"targets": [f"https://bsky.app/profile/{DID}/post/2"]}, [2]),
+        ({"targets": [f"https://bsky.app/profile/{DID}"]}, [3, 2, 1]),
         ({"targets": ["1", "3"], "states": ["planned"]}, [3]),
         ({"since": NOW}, [3, 2, 1]),
     ],

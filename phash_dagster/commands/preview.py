@@ -49,6 +49,8 @@ def preview(
     settings, beginning = settings_or_exit(), moment(since, now)
     if open_page and html is None:
         raise typer.BadParameter("name the page with --html", param_hint="--open")
+    if html is not None and html.is_dir():
+        raise typer.BadParameter(f"{html} is a folder; name a file in it", param_hint="--html")
     try:
         candidate = load_candidate(path, settings, now)
     except RulesError as error:

@@ -1,6 +1,7 @@
 """`phash-dagster rules …`: what rule files say, before anything acts on them."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phash_dagster.commands.preview import preview
-from phash_dagster.commands.shared import errors_as_text, settings_or_exit
+from phash_dagster.commands.shared import errors_as_text, is_there, settings_or_exit
 from phash_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ _ERRORS, _DANGERS = 1, 3
 """Exit codes of `lint`; 2 is what Typer uses for wrong arguments."""
 
 _SHORTEST_VERSION = 4
+_VERSION = re.compile(r"[0-9a-fA-F]{4,64}")
+"""The beginning of a version, and not the name of a file, where there is no such file."""
 
 
 @app.command()
@@ -124,6 +127,13 @@ def _named(name: str, settings: Settings) -> "RuleSet":
         return found[0]
     if found:
         typer.echo(f"{name!r} begins more than one version; write more of it", err=True)
+        raise typer.Exit(2)
+    if not is_there(name) and _VERSION.fullmatch(name):
+        typer.echo(
+            f"{name!r} begins no version that was ever in force, and there is no such folder or "
+            "file; `phash-dagster query rule_history` lists the versions",
+            err=True,
+        )
         raise typer.Exit(2)
     try:
         return load_paths([Path(name)], settings.phash_hamming_threshold, utc_now()).ruleset

@@ -82,6 +82,14 @@ def moment(text: str, now: datetime) -> datetime:
         raise typer.BadParameter(str(error), param_hint="--since") from None
 
 
+def is_there(name: str) -> bool:
+    """Whether there is such a file or folder; what is too long for a name is none."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def output(file: IO[str] | None = None) -> "Console":
     """Where tables go, by default to standard output. Lines that nobody's terminal bounds are not
     folded at its width."""

@@ -1,5 +1,6 @@
 """`phash-dagster similar`: past images near an image or a hash."""
 
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from phash_dagster.commands.shared import (
     errors_as_text,
+    is_there,
     moment,
     output,
     progress_line,
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 _NO_HASH = 1
 """Exit code where the image cannot be hashed."""
+
+_HEXADECIMAL: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{8,})")
+"""What is meant as a hash, and not as the name of a file, where there is no such file."""
 
 _WORD_BITS: Final = 64
 _PDQ_SHARE: Final = 8
@@ -64,6 +69,11 @@ def similar(
     made_with = _algorithm(algorithm)
     text = _hash_of(source, made_with, settings)
     bits = _usual_distance(made_with, settings) if distance is None else distance
+    if bits > made_with.bits:
+        raise typer.BadParameter(
+            f"hashes by {made_with.name} have {made_with.bits} bits, of which no more can differ",
+            param_hint="--distance",
+        )
     wanted = Wanted(text, made_with.name, bits, beginning)
     with errors_as_text(), progress_line() as progress:
         progress("looking for similar images")
@@ -96,11 +106,12 @@ def _hash_of(source: str, algorithm: "HashAlgorithm", settings: Settings) -> str
     from phash_dagster.images.files import HashedImage, ImageHasher, UnhashedImage
     from phash_dagster.images.sources import hash_all
 
-    if not Path(source).exists() and (given := parsed_hash(source, [algorithm])):
-        if not given.hashes:
+    if not is_there(source) and (meant := _HEXADECIMAL.fullmatch(source)):
+        given = parsed_hash(meant[1], [algorithm])
+        if given is None or not given.hashes:
             raise typer.BadParameter(
                 f"hashes by {algorithm.name} have {algorithm.bits // 4} hexadecimal digits, this "
-                f"one {len(source)}; name the algorithm with --algorithm",
+                f"one {len(meant[1])}; name the algorithm with --algorithm",
                 param_hint="FILE|HASH|URL",
             )
         return given.hashes[0].hash

@@ -13,7 +13,7 @@ def parse_since(text: str, now: datetime) -> datetime:
     """The moment that `30d`, `12h`, `2w` before now or `2026-11-01`, in UTC, stands for.
 
     Raises:
-        ValueError: The text is none of these; the message says what is allowed.
+        ValueError: The text is none of these, or a time to come; the message says what is allowed.
     """
     try:
         moment = _moment(text, now)
@@ -21,6 +21,8 @@ def parse_since(text: str, now: datetime) -> datetime:
         moment = None
     if moment is None or moment < _EARLIEST:
         raise ValueError(f"{text!r} is no time; write 30d, 12h, 2w, or a date such as 2026-11-01")
+    if moment > now:
+        raise ValueError(f"{text!r} has not come yet; it is {now:%Y-%m-%d %H:%M} UTC")
     return moment
 
 

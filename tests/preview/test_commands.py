@@ -112,6 +112,13 @@ def test_a_page_is_written_where_it_is_told(past: Past, tmp_path: Path) -> None:
     assert str(page) in result.stderr
 
 
+def test_a_folder_is_no_page(past: Past, tmp_path: Path) -> None:
+    past.write_rules(entry())
+    result = run("rules", "preview", "--html", tmp_path)
+    assert result.exit_code == 2
+    assert "is a folder" in result.stderr
+
+
 def test_open_without_a_page_is_a_usage_error(past: Past) -> None:
     assert run("rules", "preview", "--open").exit_code == 2
 
@@ -141,7 +148,8 @@ def test_a_wrong_setting_is_a_usage_error(past: Past, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "text", ["30", "d", "-1d", "30 d", "yesterday", "9999w", "999999999d", "0095-01-01"]
+    "text",
+    ["30", "d", "-1d", "30 d", "yesterday", "9999w", "999999999d", "0095-01-01", "2999-01-01"],
 )
 def test_a_time_that_is_none_is_a_usage_error(past: Past, text: str) -> None:
     result = run("rules", "preview", f"--since={text}")
@@ -190,6 +198,35 @@ def test_similar_takes_a_file(past: Past, tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith(f"1 images within 0 bits of {value}")
     assert uri("1") in result.stdout
+
+
+def test_similar_takes_a_hash_as_programmers_write_it(past: Past) -> None:
+    found = json.loads(run("similar", f"0x{hexadecimal(MEME)}", "--json").stdout)
+    assert (found["hash"], found["found"]) == (hexadecimal(MEME), 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["0123456789abcde"], "have 16"),
+        (["a" * 300], "have 16"),
+        ([hexadecimal(MEME), "--distance", "65"], "have 64"),
+    ],
+    ids=["too short", "too long", "too far"],
+)
+def test_what_is_no_hash_or_distance_is_a_usage_error(
+    past: Past, arguments: list[str], words: str
+) -> None:
+    result = run("similar", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_a_name_that_is_too_long_for_a_file_is_one_line(past: Past) -> None:
+    result = run("similar", "x" * 300)
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "Traceback" not in result.output
 
 
 def test_similar_is_bounded_by_distance_time_and_number(past: Past) -> None:

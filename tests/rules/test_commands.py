@@ -144,8 +144,19 @@ def test_diff_while_the_database_is_in_use_is_one_line(
     assert "in use by another process" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["abcd", "0123456789"])
+def test_diff_with_a_version_that_never_was_says_where_versions_are_listed(
+    rules_dir: Path, name: str
+) -> None:
+    write(rules_dir, "blobs.json", [rule()])
+    result = run("diff", name)
+    assert result.exit_code == 2
+    assert f"'{name}' begins no version" in result.stderr
+    assert "phash-dagster query rule_history" in result.stderr
+
+
 def test_diff_of_what_is_not_there_is_an_error(rules_dir: Path) -> None:
     write(rules_dir, "blobs.json", [rule()])
-    result = run("diff", "0123456789")
+    result = run("diff", "other.json")
     assert result.exit_code == 1
-    assert "0123456789" in result.stderr
+    assert "other.json" in result.stderr

@@ -3,7 +3,6 @@
 import re
 import sys
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer

@@ -6,6 +6,7 @@ socket. Each function here becomes its Dagster process and does not return.
 """
 
 import os
+import signal
 import sys
 from typing import Final, NoReturn
 
@@ -78,4 +79,11 @@ def _dagster(module: str, *arguments: str) -> list[str]:
 
 
 def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
+    """Go on as this command.
+
+    What a shell starts in the background ignores SIGINT, and Dagster lets SIGTERM do what SIGINT
+    does: it could not be stopped. So both mean again what they mean by default.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     os.execve(command[0], command, environment)  # noqa: S606 - our own command

@@ -8,7 +8,6 @@ from phash_dagster.moderation.decisions import Decision
 from phash_dagster.moderation.plan import PlanContext, wanted_claims
 from phash_dagster.moderation.shadow import shadow_causes
 from phash_dagster.preview.model import ActionCount, Outcome, RulePreview
-from phash_dagster.preview.trial import LANE
 from phash_dagster.settings import Settings
 
 _OUTCOMES: dict[State, Outcome] = {
@@ -47,10 +46,11 @@ def counted(
         groups[*_kind(action.claim), *ends].append(action.subject_did)
     done = {action.claim for action in own}
     done_by_others = {action.claim for action in recorded} - done
-    for claim, did in _asked_for(rule, decisions, context).items():
+    for claim, decision in _asked_for(rule, decisions, context).items():
         if claim not in done:
             why = _BY_ANOTHER if claim in done_by_others else _IN_LEDGER
-            groups[*_kind(claim), LANE, "prevented", why].append(did)
+            lane = context.lane_of(decision)
+            groups[*_kind(claim), lane, "prevented", why].append(decision.did)
     return tuple(
         ActionCount(*key, actions=len(dids), accounts=len(set(dids)))
         for key, dids in sorted(groups.items())
@@ -65,10 +65,10 @@ def _kind(claim: Claim) -> tuple[str, str, str]:
 
 def _asked_for(
     rule: RulePreview, decisions: Iterable[Decision], context: PlanContext
-) -> dict[Claim, str]:
-    """What the rule would do, each once, and the accounts concerned."""
+) -> dict[Claim, Decision]:
+    """What the rule would do, each once, and what decided it."""
     return {
-        claim: decision.did
+        claim: decision
         for decision in decisions
         if decision.rule.id == rule.rule_id
         for claim in wanted_claims([decision], context)

@@ -118,6 +118,8 @@ def _fill(
     stored = take_values(warehouse, bits)
     if stored.exempt is not None:
         trial.add_exempt(stored.exempt)
+    if stored.in_force is not None:
+        trial.add_in_force(stored.in_force)
     progress("comparing hashes with the rules")
     near = trial.near_values(stored.by_algorithm, ruleset)
     keys = posts.partition_keys()

@@ -31,11 +31,14 @@ class StoredValues:
     Attributes:
         by_algorithm: The hash columns of every image, by algorithm.
         exempt: The accounts that lists exempt; None where there is no warehouse yet.
+        in_force: Since when each rule hash in force acts as it does; None where there is no
+            warehouse yet.
         ruleset: The rules in force; None before the first.
     """
 
     by_algorithm: Mapping[str, pa.Table] = field(default_factory=dict)
     exempt: pa.Table | None = None
+    in_force: pa.Table | None = None
     ruleset: RuleSet | None = None
 
 
@@ -61,6 +64,7 @@ def take_values(warehouse: Warehouse, algorithms: Mapping[str, int]) -> StoredVa
                 name: _values(connection, name, bits) for name, bits in algorithms.items()
             },
             exempt=arrow(connection, "preview/listed_accounts"),
+            in_force=arrow(connection, "preview/hashes_in_force"),
             # Last: it leaves a result open, and then the connection takes no other question.
             ruleset=current_version(connection),
         )

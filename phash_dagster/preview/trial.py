@@ -27,8 +27,9 @@ from phash_dagster.warehouse import Connection, ImagePosts, Warehouse
 RUN = "preview"
 """Name of the run that plans, and of its batch."""
 
-LANE: Final[Lane] = "backfill"
-"""The lane in which new rules come to the past."""
+_LANE: Final[Lane] = "backfill"
+"""The lane of the run that brings changed rules to the past. Of its posts those of the last hours
+that came after their rule hash, as under a rule that was only edited, belong to the lane `live`."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,12 @@ class Trial:
             connection.register("read_members", listed)
             connection.execute(statement("moderation/save_exempt_accounts"))
 
+    def add_in_force(self, hashes: pa.Table) -> None:
+        """Follow on the rule hashes in force: one that stays does not begin anew."""
+        with self.warehouse.write() as connection:
+            connection.register("in_force", hashes)
+            connection.execute(statement("preview/copy_in_force"))
+
     def put_in_force(self, ruleset: RuleSet) -> None:
         """Load these rules and match the period with them."""
         with self.warehouse.write() as connection:
@@ -128,7 +135,7 @@ class Trial:
         return plan_context(self._planning(self.hours), self._settings)
 
     def _planning(self, hours: Sequence[str]) -> Planning:
-        return Planning(hours=hours, lane=LANE, run_id=RUN, now=self._now)
+        return Planning(hours=hours, lane=_LANE, run_id=RUN, now=self._now, is_rematch=True)
 
     def _plan(self, hours: HourRange, ledger: Ledger) -> None:
         keys = [key for key in self.hours if hours.first <= key <= hours.last]

@@ -1,8 +1,10 @@
 """Code server, daemon and web server as services of their own, with Dagster's storage in SQLite."""
 
 import json
+import shlex
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -104,6 +106,19 @@ def test_a_stopped_code_server_ends_and_takes_everything_with_it(pipeline: Local
     while any(child.is_running() for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_what_a_shell_starts_in_the_background_can_be_stopped_too() -> None:
+    become = (
+        "import os, signal, sys; from phash_dagster.services import _become; "
+        "_become([sys.executable, '-c', "
+        "'import signal; print(signal.getsignal(2).__name__, signal.getsignal(15))'], "
+        "dict(os.environ))"
+    )
+    # As `nohup phash-dagster serve code &` in a script.
+    shell = f"trap '' INT TERM; exec {shlex.join([sys.executable, '-c', become])}"
+    result = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
+    assert result.stdout == "default_int_handler 0\n"
 
 
 def test_a_path_that_no_socket_can_have_is_refused(tmp_path: Path) -> None:

@@ -125,10 +125,16 @@ class Past:
             )
 
     def plan(self, at: datetime = NOW, run_id: str = "run") -> list[Action]:
-        """Plan the whole past in the backfill lane; returns the rows that this recorded."""
+        """Plan the whole past as a rematch does; returns the rows that this recorded."""
         with Ledger(self.settings.effective_ledger_url, lambda: at) as ledger:
             plan_hours(
-                Planning(self.posts.partition_keys(), lane="backfill", run_id=run_id, now=at),
+                Planning(
+                    self.posts.partition_keys(),
+                    lane="backfill",
+                    run_id=run_id,
+                    now=at,
+                    is_rematch=True,
+                ),
                 settings=self.settings,
                 ledger=ledger,
                 warehouse=self.warehouse,

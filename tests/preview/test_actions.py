@@ -45,8 +45,9 @@ def count(
     event: str = "label",
     value: str = "meme",
     subject: str = "post",
+    lane: str = "backfill",
 ) -> ActionCount:
-    return ActionCount(subject, event, value, "backfill", outcome, why, actions, accounts)
+    return ActionCount(subject, event, value, lane, outcome, why, actions, accounts)
 
 
 def test_live_rules_in_a_live_backfill_would_be_sent(past: Past) -> None:
@@ -69,6 +70,25 @@ def test_it_says_what_holds_actions_back(
 ) -> None:
     past = with_posts(Past(tmp_path, **variables))
     assert past.preview_rule(entry(**changes)).actions == (count("shadow", why=why),)
+
+
+def test_an_edited_rule_goes_on_acting_live_on_posts_of_the_last_hours(tmp_path: Path) -> None:
+    past = with_posts(Past(tmp_path, BACKFILL_MODE="shadow"))
+    past.put_in_force(entry(), at=NOW - timedelta(hours=5))
+    past.plan()
+    past.write(post("4", "x", hours_ago=10), post("5", "x", hours_ago=4))
+    assert past.preview_rule(entry(reportPost=True)).actions == (
+        count("shadow", 2, 1, why="BACKFILL_MODE"),
+        count("prevented", lane="live", why="in the ledger already"),
+        count("shadow", 2, 1, event="report", why="BACKFILL_MODE"),
+        count("sent", event="report", lane="live"),
+    )
+
+
+def test_a_hash_that_reaches_further_than_before_begins_anew(past: Past) -> None:
+    past.put_in_force(entry(hammingThreshold=1), at=NOW - timedelta(hours=5))
+    assert past.preview_rule(entry(hammingThreshold=3)).actions == (count("sent"),)
+    assert past.preview_rule(entry(hammingThreshold=1)).actions == (count("sent", lane="live"),)
 
 
 def test_what_is_gone_would_be_suppressed(past: Past) -> None:
@@ -195,7 +215,8 @@ BLOBS = {f"blob{number}": value for number, value in enumerate(VALUES)}
 
 rkeys = st.sampled_from(["1", "2", "3", "4"])
 authors = st.sampled_from(AUTHORS)
-hours = st.integers(1, 220).map(lambda quarter: quarter / 2)
+# Half of them in the last two hours, which may belong to the lane `live`.
+hours = (st.integers(1, 3) | st.integers(1, 220)).map(lambda half: half / 2)
 
 
 @st.composite

@@ -5,12 +5,11 @@ one) frees their blocks for reuse within the file. The file itself hardly gets s
 `CHECKPOINT` nor by `VACUUM`; only a copy is as small as its content. Since freed blocks are reused,
 a copy is worth its time only where much is free at once, e.g. after `RETENTION_DAYS` was lowered.
 
-The copy is made while nobody can write, and takes the place of the file in one step, while nobody
-can open it.
+The copy is made while nobody can write, and takes the place of the file in one step. Who reads the
+old file meanwhile goes on reading it; nobody writes before they have ended.
 """
 
 import shutil
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -110,18 +109,10 @@ def replace_by_copy(warehouse: Warehouse) -> bool:
     _remove_abandoned(warehouse.path)
     with warehouse.write():
         pass  # Opening for writing and closing leaves nothing in the write-ahead log.
-    with duckdb.connect() as connection, ExitStack() as stack:
-        stack.enter_context(warehouse.attached(connection, "old"))
+    with duckdb.connect() as connection, warehouse.attached(connection, "old"):
         if Path(f"{warehouse.path}.wal").exists():
             return False
-
-        def copy(temporary: Path) -> None:
-            _copy(connection, temporary)
-            # From here until the copy has its place, and the old file is let go.
-            stack.enter_context(warehouse.closed())
-
-        write_durably(warehouse.path, copy)
-        connection.execute("DETACH DATABASE old")
+        write_durably(warehouse.path, lambda temporary: _copy(connection, temporary))
     return True
 
 

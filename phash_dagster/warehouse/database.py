@@ -3,6 +3,13 @@
 One process may hold a DuckDB file for writing, and while it does no other process can open it,
 not even to read. So a connection lives for one transaction and is never held across network I/O;
 whoever finds the file locked waits a moment, with jitter, and tries again.
+
+DuckDB's own lock does not suffice for that. Seen with DuckDB 2.0 (by strace, and as rows that were
+lost): it reads the headers of the file, closes it, and only then opens it again and locks it. A
+process that reads the headers just before another one ends its transaction gets the lock, takes
+what it has read for current, and its own transaction overwrites the other's. So whoever opens the
+file here holds a lock of ours beside it, from before DuckDB looks at the file until it has closed
+it. A program that writes into the file without (a DuckDB shell) can still lose rows in that way.
 """
 
 import fcntl
@@ -83,15 +90,17 @@ class Warehouse:
             WarehouseBusyError: The file stayed locked by another process.
         """
 
-        def attach() -> None:
-            with self._gate(fcntl.LOCK_SH):
-                connection.execute(f"ATTACH $1 AS {name} (READ_ONLY)", [str(self.path)])
-
-        self._retry(attach)
-        try:
-            yield
-        finally:
-            connection.execute(f"DETACH DATABASE IF EXISTS {name}")
+        with ExitStack() as stack:
+            attach = f"ATTACH $1 AS {name} (READ_ONLY)"
+            self._retry(
+                lambda: self._locked(
+                    stack, fcntl.LOCK_SH, lambda: connection.execute(attach, [str(self.path)])
+                )
+            )
+            try:
+                yield
+            finally:
+                connection.execute(f"DETACH DATABASE IF EXISTS {name}")
 
     def schema_state(self) -> SchemaState:
         """How the schema of the file compares with this release. Changes nothing.
@@ -128,13 +137,17 @@ class Warehouse:
 
     @contextmanager
     def _open(self, *, read_only: bool) -> Iterator[Connection]:
-        connection = self._retry(lambda: self._connect(read_only=read_only))
-        try:
-            # One time zone for every session, so that timestamps read the same on any machine.
-            connection.execute("SET TimeZone = 'UTC'")
-            yield connection
-        finally:
-            connection.close()
+        kind = fcntl.LOCK_SH if read_only else fcntl.LOCK_EX
+        with ExitStack() as stack:
+            connection = self._retry(
+                lambda: self._locked(stack, kind, lambda: self._connect(read_only=read_only))
+            )
+            try:
+                # One time zone for every session, so that timestamps read the same on any machine.
+                connection.execute("SET TimeZone = 'UTC'")
+                yield connection
+            finally:
+                connection.close()
 
     def _retry(self, attempt_once: Callable[[], T]) -> T:
         retrying = stamina.retry_context(
@@ -153,50 +166,51 @@ class Warehouse:
         except (duckdb.Error, BlockingIOError) as error:
             if not is_lock_conflict(error):
                 raise
+            cause = (
+                "The pipeline itself has it open"
+                if isinstance(error, BlockingIOError)
+                else f"DuckDB says: {error}"
+            )
             raise WarehouseBusyError(
                 f"{self.path} was in use by another process for {self._lock_wait_seconds:g} s. "
                 "Close programs that have this file open (a DuckDB shell, a notebook); "
-                f"ask the snapshot analytics.duckdb instead. DuckDB says: {error}"
+                f"ask the snapshot analytics.duckdb instead. {cause}"
             ) from error
         raise AssertionError("unreachable: stamina returns or raises")
 
     def _connect(self, *, read_only: bool) -> Connection:
-        with self._gate(fcntl.LOCK_SH):
-            return duckdb.connect(self.path, read_only=read_only)
+        return duckdb.connect(self.path, read_only=read_only)
+
+    def _locked(self, stack: ExitStack, kind: int, use: Callable[[], T]) -> T:
+        """Do something under our lock, which is kept in `stack` if that succeeds."""
+        with ExitStack() as mine:
+            mine.enter_context(self._lock(kind))
+            result = use()
+            stack.enter_context(mine.pop_all())
+        return result
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
-        """Let nobody open the file meanwhile; who has it open keeps it.
+    def _lock(self, kind: int) -> Iterator[None]:
+        """Our lock on the file: shared by those who read, for one alone who writes.
 
-        DuckDB opens a file, locks it, and then looks for its write-ahead log by name. Who replaces
-        the file in between would make it take the log of one file for that of the other.
-
-        Raises:
-            WarehouseBusyError: Somebody was opening it all the time.
+        Not on the file itself: whoever closes it loses all locks that its process has on it.
         """
+        path = self.path.with_name(f".{self.path.name}.lock")
         with ExitStack() as stack:
-            self._retry(lambda: stack.enter_context(self._gate(fcntl.LOCK_EX)))
-            yield
-
-    @contextmanager
-    def _gate(self, kind: int) -> Iterator[None]:
-        gate = self.path.with_name(f".{self.path.name}.opening")
-        try:
-            file = gate.open("a")
-        except OSError:
-            # Who may only read the folder opens the file without: that is never a writer.
-            if kind == fcntl.LOCK_EX:
-                raise
-            yield
-            return
-        with file:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            try:
+                file = stack.enter_context(path.open("ab"))
+            except OSError:
+                # Who may only read the folder reads without: no more than that can go wrong.
+                if kind == fcntl.LOCK_EX:
+                    raise
+            else:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
             yield
 
 
 def is_lock_conflict(error: Exception) -> bool:
     """Whether a file could not be opened because another process, or thread, has it open."""
-    if isinstance(error, BlockingIOError):  # of the gate
+    if isinstance(error, BlockingIOError):  # of our lock
         return True
     # The second text is what a process gets that reads and writes in two threads.
     return isinstance(error, duckdb.IOException | duckdb.ConnectionException) and (

@@ -18,6 +18,7 @@ from phash_dagster.maintenance.reclaim import (
     space,
 )
 from phash_dagster.warehouse import Connection, Warehouse, WarehouseBusyError
+from phash_dagster.warehouse.parquet_files import write_durably
 
 ROWS = """
     INSERT INTO image_hashes BY NAME
@@ -46,7 +47,7 @@ def content(warehouse: Warehouse) -> list[tuple[object, ...]]:
         return connection.execute("FROM image_hashes SELECT * ORDER BY hash").fetchall()
 
 
-FILES = [".warehouse.duckdb.opening", "warehouse.duckdb"]
+FILES = [".warehouse.duckdb.lock", "warehouse.duckdb"]
 
 
 def names(warehouse: Warehouse) -> list[str]:
@@ -157,12 +158,22 @@ def test_nothing_is_lost_that_others_write_while_the_file_is_replaced(
     assert {row[0] for row in content(warehouse)} == before | added
 
 
-def test_nobody_opens_the_file_while_it_is_replaced(warehouse: Warehouse) -> None:
+def test_who_reads_the_old_file_keeps_it_and_nobody_writes_the_new_one_meanwhile(
+    warehouse: Warehouse,
+) -> None:
     impatient = Warehouse(warehouse.path, lock_wait_seconds=0.05)
-    with warehouse.closed(), pytest.raises(WarehouseBusyError), impatient.read():
-        pass
-    with impatient.read() as connection:
-        assert connection.execute("FROM image_hashes SELECT count(*)").fetchall() == [(20_000,)]
+    writes: list[str] = []
+    with duckdb.connect() as connection, warehouse.attached(connection, "old"):
+        with impatient.read() as reading:
+            write_durably(warehouse.path, lambda temporary: module._copy(connection, temporary))
+            with pytest.raises(WarehouseBusyError), impatient.write():
+                writes.append("beside who reads the old file")
+            assert reading.execute("FROM image_hashes SELECT count(*)").fetchall() == [(20_000,)]
+        with pytest.raises(WarehouseBusyError), impatient.write():
+            writes.append("beside who copies")
+    assert writes == []
+    assert space(warehouse).total < 20_000_000
+    assert len(content(warehouse)) == 20_000
 
 
 @pytest.mark.slow

@@ -107,6 +107,71 @@ def test_a_file_that_stays_in_use_is_an_error_that_says_what_to_do(warehouse: Wa
     other.join()
 
 
+@pytest.mark.parametrize("use", ["read", "write"])
+def test_nobody_looks_at_the_file_before_who_writes_has_closed_it(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
+    """DuckDB reads the file's headers before it locks it, and would take old ones for current."""
+    insert(warehouse, "before")
+    impatient = Warehouse(warehouse.path, lock_wait_seconds=0.1)
+    looks: list[object] = []
+    with warehouse.write():
+        monkeypatch.setattr(duckdb, "connect", lambda *given, **_: looks.append(given))
+        with (
+            pytest.raises(WarehouseBusyError, match="pipeline itself"),
+            getattr(impatient, use)(),
+        ):
+            pass
+        with (
+            pytest.raises(WarehouseBusyError),
+            impatient.attached(Looking(looks), "old"),  # type: ignore[arg-type]
+        ):
+            pass
+    assert looks == []
+
+
+class Looking:
+    """A connection that remembers what it was asked."""
+
+    def __init__(self, looks: list[object]) -> None:
+        self._looks = looks
+
+    def execute(self, *given: object) -> None:
+        self._looks.append(given)
+
+
+def test_who_reads_keeps_writers_out_and_no_readers(warehouse: Warehouse) -> None:
+    insert(warehouse, "before")
+    impatient = Warehouse(warehouse.path, lock_wait_seconds=0.1)
+    with warehouse.read():
+        assert partitions(impatient) == [("before",)]
+        with pytest.raises(WarehouseBusyError):
+            insert(impatient, "never")
+    insert(impatient, "after")
+    assert partitions(warehouse) == [("after",), ("before",)]
+
+
+def insert_many(path: Path, name: str, count: int) -> None:
+    for number in range(count):
+        insert(Warehouse(path), f"{name}-{number}")
+
+
+@pytest.mark.slow
+def test_what_many_processes_write_in_turn_is_all_there(warehouse: Warehouse) -> None:
+    insert(warehouse, "before")
+    names, count = "abcd", 40
+    writers = [
+        SPAWN.Process(target=insert_many, args=(warehouse.path, name, count)) for name in names
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    found = {key for (key,) in partitions(warehouse)}
+    assert found == {"before", *(f"{name}-{number}" for name in names for number in range(count))}
+
+
 def test_a_fault_that_is_no_lock_is_not_retried(tmp_path: Path) -> None:
     path = tmp_path / "warehouse.duckdb"
     path.write_bytes(b"this is no database, but long enough to be looked at" * 400)

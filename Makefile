@@ -8,6 +8,13 @@ WORKERS ?= auto
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
+# What knows no Dagster and can be reached by tests in one process.
+comma := ,
+empty :=
+space := $(empty) $(empty)
+DOMAIN := $(subst $(space),$(comma),$(foreach package,\
+  jetstream images hashing rules matching moderation warehouse reports,phash_dagster/$(package)/*))
+
 # Everything here starts many processes. Where compiled modules are not kept, as in many containers,
 # each would compile some 1,700 of them anew.
 export PYTHONDONTWRITEBYTECODE :=
@@ -25,8 +32,13 @@ test: environment ## The tests that need no servers
 	$(RUN) pytest -n $(WORKERS) --dist worksteal -m "not testnet" $(PYTEST_ARGS)
 
 .PHONY: quick
-quick: environment ## The tests that start no processes of ours: under two minutes
+quick: environment ## The tests that start no processes and take no seconds: under two minutes
 	$(RUN) pytest -n auto -m "not testnet and not slow" $(PYTEST_ARGS)
+
+.PHONY: coverage
+coverage: environment ## The tests that need no servers, and which lines they reach (a quarter slower)
+	$(RUN) pytest -n $(WORKERS) --dist worksteal -m "not testnet" --cov --cov-report=term:skip-covered
+	$(RUN) coverage report --fail-under=90 --format=total --include='$(DOMAIN)'
 
 .PHONY: dev
 dev: environment ## The Dagster UI and daemon against the public Jetstream, in shadow mode

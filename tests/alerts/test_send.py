@@ -12,6 +12,8 @@ from phash_dagster.settings import Settings, settings_from
 from tests.alerts.builders import NOW, notice
 from tests.alerts.webhook import PATH, Webhook, running_webhook
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:

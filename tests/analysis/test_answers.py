@@ -38,6 +38,8 @@ from tests.analysis.world import (
 )
 from tests.preview.past import MEME, NOW
 
+pytestmark = pytest.mark.slow
+
 Row = dict[str, Any]
 LONG_AGO = NOW - timedelta(days=300)
 

@@ -21,6 +21,8 @@ from phash_dagster.warehouse import Warehouse
 from tests.analysis.conftest import Snapped
 from tests.preview.past import MEME, NOW, entry, near, post, uri
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["query", *map(str, arguments)])

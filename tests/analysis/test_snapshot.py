@@ -23,6 +23,8 @@ from tests.analysis.reading import opened, rows, tables, working_rows
 from tests.ingest import records
 from tests.preview.past import MEME, NOW, OTHER, account, delete, entry, near, post, uri
 
+pytestmark = pytest.mark.slow
+
 
 def give_up(past: Snapped, blob_cid: str, outcome: Outcome = Outcome.waiting) -> None:
     reference = ImageReference(blob_cid, "did:plc:a", None)

@@ -20,6 +20,8 @@ from tests.contract.network import (
 )
 from tests.testnet.tokens import expired
 
+pytestmark = pytest.mark.slow
+
 SESSION = "com.atproto.server."
 
 

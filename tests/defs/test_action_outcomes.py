@@ -21,6 +21,8 @@ from phash_dagster.settings import Settings, settings_from
 from phash_dagster.warehouse import Warehouse
 from tests.moderation.builders import TTL, action_on_post
 
+pytestmark = pytest.mark.slow
+
 AUTHOR = plc_did("author")
 DEFS = "tools.ozone.moderation.defs#"
 

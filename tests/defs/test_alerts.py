@@ -19,6 +19,8 @@ from phash_dagster.settings import Settings, settings_from
 from tests.alerts.webhook import Webhook, running_webhook
 from tests.defs.sensor_state import add_ticks, sqlite_instance
 
+pytestmark = pytest.mark.slow
+
 SECRET = "abcd-efgh-ijkl-mnop"
 
 

@@ -19,6 +19,8 @@ from phash_dagster.images.store import FIRST_RETRY, LONGEST_RETRY, save_results
 from phash_dagster.warehouse import ImagePost, ImagePosts, Warehouse
 from phash_dagster.warehouse.image_posts import hour_key
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 23, 19, 30, tzinfo=UTC)
 EARLIER = NOW - timedelta(hours=3)
 HOUR = hour_key(EARLIER)

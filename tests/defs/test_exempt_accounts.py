@@ -15,6 +15,8 @@ from phash_dagster.sandbox import Account, Sandbox
 from phash_dagster.settings import Settings, settings_from
 from phash_dagster.warehouse import Warehouse
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 LIST, ITEM = "app.bsky.graph.list", "app.bsky.graph.listitem"
 FRIEND = "did:plc:ewvi7nxzyoun6zhxrhs64oiz"

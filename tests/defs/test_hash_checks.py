@@ -10,6 +10,8 @@ from phash_dagster.defs import hash_checks
 from phash_dagster.defs.hash_checks import golden_hashes, golden_sensor
 from phash_dagster.images.golden import GoldenReport, MovedHash
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 MOVED = MovedHash("a.jpg", "average", 64, "00000000000000ff", "000000000000000f")
 VERSIONS = {"pillow": "13.0.0"}

@@ -14,6 +14,8 @@ from phash_dagster.images.store import save_results
 from tests.images.small_network import Run, SmallNetwork
 from tests.images.test_hash_images_hosts import AUTHOR, CID, PICTURE, other_cid
 
+pytestmark = pytest.mark.slow
+
 
 class Bench(Run):
     """One hour and the asset over it."""

@@ -18,6 +18,8 @@ from phash_dagster.settings import Settings, settings_from
 from tests.defs.sensor_state import sqlite_instance, store_cursor
 from tests.ingest.records import NOW, gap, microseconds, record
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Health:

@@ -23,6 +23,8 @@ from phash_dagster.settings import Settings
 from phash_dagster.warehouse import ImagePosts
 from tests.jetstream.frames import blob, commit, encode, images_embed, post_record
 
+pytestmark = pytest.mark.slow
+
 HOUR = "2026-11-23-19:00"
 NOW = datetime(2026, 11, 23, 19, 0, 30, tzinfo=UTC)
 

@@ -10,6 +10,8 @@ import pytest
 from phash_dagster.defs.preview import preview_rules
 from tests.preview.past import MEME, NOW, Past, entry, post
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def past(tmp_path: Path) -> Past:

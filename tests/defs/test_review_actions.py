@@ -14,6 +14,8 @@ from tests.moderation.bench import post
 from tests.moderation.builders import TTL, action_on_post
 from tests.moderation.undo_bench import UndoBench, troll_rule, uri
 
+pytestmark = pytest.mark.slow
+
 STEPS = {
     release_actions: "release_held",
     reject_actions: "reject_waiting",

@@ -19,6 +19,8 @@ from phash_dagster.rules import current_version
 from phash_dagster.settings import Settings, settings_from
 from phash_dagster.warehouse import Connection, ImagePost, ImagePosts, Warehouse
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 23, 19, 30, tzinfo=UTC)
 OLD_HOUR = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
 

@@ -18,6 +18,8 @@ from phash_dagster.settings import settings_from
 from phash_dagster.warehouse import Warehouse
 from tests.doctor.conftest import Practice
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 
 

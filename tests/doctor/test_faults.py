@@ -17,6 +17,8 @@ from tests.doctor.conftest import RULE, Practice, declare_labels
 from tests.ingest.records import record
 from tests.warehouse.held import held_by_another_process
 
+pytestmark = pytest.mark.slow
+
 WELL = (Status.OK, Status.SKIPPED)
 
 

@@ -27,6 +27,8 @@ from tests.moderation.builders import action_on_post
 from tests.preview.past import hexadecimal
 from tests.preview.past import post as image_post
 
+pytestmark = pytest.mark.slow
+
 KEY = key()
 POST = uri(KEY)
 NOTHING = "Nothing was done because "

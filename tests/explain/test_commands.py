@@ -17,6 +17,8 @@ from tests.explain.stage import MEME, Stage, blob, entry, key, near, uri
 from tests.preview.past import LIVE
 from tests.preview.test_sources import contents
 
+pytestmark = pytest.mark.slow
+
 KEY = key()
 POST = uri(KEY)
 

@@ -29,6 +29,8 @@ from tests.explain.stage import (
 from tests.preview.past import hexadecimal
 from tests.preview.past import post as image_post
 
+pytestmark = pytest.mark.slow
+
 KEY = key()
 POST = uri(KEY)
 

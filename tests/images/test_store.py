@@ -23,6 +23,8 @@ from phash_dagster.images.store import (
 )
 from phash_dagster.warehouse import Connection, ImagePost, ImagePosts, Warehouse
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 23, 19, 30, tzinfo=UTC)
 HOUR = "2026-11-23-19:00"
 

@@ -15,6 +15,8 @@ from phash_dagster.maintenance.forget import Forgotten, forget_hours, set_aside_
 from phash_dagster.warehouse import ImagePosts
 from tests.maintenance.past import NOW, TABLES, Past, days_ago, full_past, hours_of, post
 
+pytestmark = pytest.mark.slow
+
 OLD = hours_of(10, 9.9, 9)
 
 

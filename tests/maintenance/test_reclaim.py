@@ -20,6 +20,8 @@ from phash_dagster.maintenance.reclaim import (
 from phash_dagster.warehouse import Connection, Warehouse, WarehouseBusyError
 from phash_dagster.warehouse.parquet_files import write_durably
 
+pytestmark = pytest.mark.slow
+
 ROWS = """
     INSERT INTO image_hashes BY NAME
     SELECT

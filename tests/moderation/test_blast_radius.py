@@ -11,6 +11,8 @@ from phash_dagster.rules import current_version
 from tests.moderation.bench import Bench, a_rule, delete, post
 from tests.moderation.builders import NOW
 
+pytestmark = pytest.mark.slow
+
 WEEK = timedelta(days=7)
 
 

@@ -27,6 +27,8 @@ from tests.moderation.builders import TTL, action_on_post
 from tests.moderation.killed_emitter import NEVER, Job, started
 from tests.moderation.scripted_ozone import FakeTime, ScriptedOzone
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = EmitOptions(rate_limit_ms=0, first_wait_seconds=0.01, settle_seconds=0.3)
 EMIT = "emitEvent"
 

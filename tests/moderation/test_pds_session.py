@@ -30,6 +30,8 @@ from tests.moderation.fake_ozone import (
     refusal,
 )
 
+pytestmark = pytest.mark.slow
+
 MINUTES = 60
 
 

@@ -14,6 +14,8 @@ from phash_dagster.warehouse.image_posts import hour_key
 from tests.moderation.bench import Bench, a_rule, account, delete, post
 from tests.moderation.builders import HASH, NOW
 
+pytestmark = pytest.mark.slow
+
 LATER = NOW + timedelta(minutes=5)
 
 

@@ -16,6 +16,8 @@ from phash_dagster.warehouse.image_posts import hour_key
 from tests.moderation.bench import Bench, a_rule, post
 from tests.moderation.builders import NOW
 
+pytestmark = pytest.mark.slow
+
 START = NOW.replace(minute=0, second=0, microsecond=0)
 HOURS = [hour_key(START + timedelta(hours=number)) for number in range(3)]
 MATCHED = ("blob", "other")

@@ -13,6 +13,8 @@ from tests.moderation.bench import a_rule, delete, post
 from tests.moderation.builders import DID, HASH, NOW
 from tests.moderation.undo_bench import UndoBench, troll_rule, uri
 
+pytestmark = pytest.mark.slow
+
 LATER = NOW + timedelta(minutes=5)
 OTHER_HASH = "1f1f1f1f1f1f1f1f"
 

@@ -14,6 +14,8 @@ from tests.matching.builders import add_images
 from tests.moderation.bench import RULES_LOADED, Bench, a_rule, account, delete, post
 from tests.moderation.builders import DID, HASH, NOW
 
+pytestmark = pytest.mark.slow
+
 LATER = NOW + timedelta(minutes=5)
 
 

@@ -271,7 +271,7 @@ def rule_sets(prefix: str) -> st.SearchStrategy[list[dict[str, Any]]]:
     after=rule_sets("rule"),
     sent=st.integers(0, 3),
 )
-@hypothesis_settings(max_examples=25)
+@hypothesis_settings(max_examples=15)
 def test_what_would_be_done_is_what_the_pipeline_records_with_the_same_rules(
     rows: list[ImagePost], before: list[dict[str, Any]], after: list[dict[str, Any]], sent: int
 ) -> None:

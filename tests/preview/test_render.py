@@ -19,6 +19,8 @@ from phash_dagster.preview.render import (
 from phash_dagster.reports.pages import post_link
 from tests.preview.past import MEME, NOW, Past, entry, near, post, uri
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = '"><script>alert(1)</script>|x'
 
 

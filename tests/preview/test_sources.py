@@ -17,6 +17,8 @@ from phash_dagster.warehouse import ImagePosts
 from tests.moderation.builders import action_on_post
 from tests.preview.past import MEME, NOW, Past, entry, hexadecimal, near, post
 
+pytestmark = pytest.mark.slow
+
 Contents = dict[str, tuple[bytes, int]]
 
 

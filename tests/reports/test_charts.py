@@ -11,6 +11,8 @@ import pytest
 from phash_dagster.reports.charts import Chart, draw
 from phash_dagster.reports.data import MatchReport
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = '</svg><script>alert("1")</script>'
 
 

@@ -17,6 +17,8 @@ from tests.alerts.webhook import Webhook, running_webhook
 from tests.analysis.conftest import Snapped
 from tests.preview.past import MEME, entry, near, post
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

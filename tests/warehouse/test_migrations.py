@@ -11,6 +11,8 @@ import pytest
 from phash_dagster.sql import statements
 from phash_dagster.warehouse import Connection, Warehouse
 
+pytestmark = pytest.mark.slow
+
 MIGRATIONS = statements("schema")
 ROWS = 3
 

@@ -44,6 +44,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "::test_a_newcomer_gets_a_post_labelled",
     r"make data-model": "tests/analysis/test_data_model.py",
     r"make quick": "Makefile",
+    r"make coverage": "Makefile",
     r"bash \.ci/run": ".ci/run",
 }
 """Commands that need a network, a terminal of their own or minutes, and what runs them."""

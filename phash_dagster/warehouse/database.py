@@ -13,6 +13,7 @@ it. A program that writes into the file without (a DuckDB shell) can still lose 
 """
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -196,16 +197,19 @@ class Warehouse:
         Not on the file itself: whoever closes it loses all locks that its process has on it.
         """
         path = self.path.with_name(f".{self.path.name}.lock")
-        with ExitStack() as stack:
-            try:
-                file = stack.enter_context(path.open("ab"))
-            except OSError:
-                # Who may only read the folder reads without: no more than that can go wrong.
-                if kind == fcntl.LOCK_EX:
-                    raise
-            else:
-                fcntl.flock(file, kind | fcntl.LOCK_NB)
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+        except OSError:
+            if kind == fcntl.LOCK_EX:
+                raise
+            # Who may only read the folder, where nobody wrote yet, reads without.
             yield
+            return
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(file)
 
 
 def is_lock_conflict(error: Exception) -> bool:

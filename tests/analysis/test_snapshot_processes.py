@@ -1,7 +1,6 @@
 """Snapshots beside processes that have one open, that write, or that are killed."""
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from phash_dagster.warehouse import ImagePosts, Warehouse
 from tests.analysis.conftest import Snapped
 from tests.analysis.reading import rows, working_rows
 from tests.preview.past import MEME, NOW, OTHER, entry, near, post
+from tests.processes import FORKS
 from tests.steps import Steps, watch_the_disk
 
 pytestmark = pytest.mark.slow
@@ -145,11 +145,6 @@ def take(data_dir: Path, times: int = 3) -> None:
 def take_and_die(data_dir: Path, step: int) -> None:
     watch_the_disk(Steps(step))
     take(data_dir, times=1)
-
-
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.analysis.test_snapshot_processes"])
-"""Starts a process in milliseconds, of which this module starts dozens."""
 
 
 def test_two_that_take_one_at_the_same_time_do_not_disturb_each_other(filled: Snapped) -> None:

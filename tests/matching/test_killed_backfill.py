@@ -1,6 +1,5 @@
 """A backfill that is killed again and again at random moments ends as if it never was."""
 
-import multiprocessing
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +30,7 @@ from tests.matching.dying import (
     posts_in,
     warehouse_in,
 )
+from tests.processes import FORKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -184,11 +184,6 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> int:
     return found.count
 
 
-_PROCESSES = multiprocessing.get_context("forkserver")
-"""Real processes that need not import everything anew."""
-_PROCESSES.set_forkserver_preload(["tests.matching.dying"])
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_a_backfill_killed_at_random_moments_ends_as_an_undisturbed_one(
     tmp_path: Path, calls: int, seed: int
@@ -198,7 +193,7 @@ def test_a_backfill_killed_at_random_moments_ends_as_an_undisturbed_one(
         # Before a call or in its midst: some take microseconds, a commit milliseconds.
         after = random.choice([None, random.uniform(0, 0.0005), random.uniform(0, 0.005)])
         death = Death(random.randrange(calls // (LIVES + 1)), after)
-        process = _PROCESSES.Process(target=backfill_and_die, args=(past.folder, death))
+        process = FORKS.Process(target=backfill_and_die, args=(past.folder, death))
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL

@@ -5,7 +5,6 @@ kept. Runs in processes that are forked from one that has imported everything, s
 try hundreds of them.
 """
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -24,13 +23,11 @@ from phash_dagster.moderation.emit_options import EmitOptions
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.ozone import OzoneClient
 from phash_dagster.moderation.pds_session import OzoneAccount
+from tests.processes import FORKS
 from tests.steps import Steps
 
 NEVER: Final = 1_000_000
 SETTLE_SECONDS: Final = 0.1
-
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload([__name__])
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def emit_until_killed(job: Job, kill_at: int) -> bool:
 
 def started(job: Job, kill_at: int) -> BaseProcess:
     """Begin to send in a process of its own."""
-    process = _forks.Process(target=_emit, args=(job, kill_at))
+    process = FORKS.Process(target=_emit, args=(job, kill_at))
     process.start()
     return process
 

@@ -1,7 +1,6 @@
 """Kill -9 at every step of a tick, and a full disk: the rows are those of an undisturbed run."""
 
 import errno
-import multiprocessing
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from phash_dagster.warehouse import ImagePosts
 from tests.defs.test_jetstream_sensor import frame, microseconds, serving
 from tests.pipeline import tick
 from tests.pipeline.tick import NOW
+from tests.processes import FORKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -52,16 +52,11 @@ def replay(connection: ServerConnection, sent: Callable[[int], object] = str) ->
         return
 
 
-_PROCESSES = multiprocessing.get_context("forkserver")
-"""Real processes that need not import everything anew."""
-_PROCESSES.set_forkserver_preload(["tests.pipeline.tick"])
-
-
 def start(folder: Path, url: str, *, kill_at: int = -1) -> ForkServerProcess:
     folder.mkdir(exist_ok=True)
     if not (folder / "cursor").exists():
         (folder / "cursor").write_text(Cursor(TIMES[0] - 1).to_json())
-    process = _PROCESSES.Process(target=tick.main, args=(folder, url, TIMES[-1], kill_at))
+    process = FORKS.Process(target=tick.main, args=(folder, url, TIMES[-1], kill_at))
     process.start()
     return process
 

@@ -13,6 +13,7 @@ POSTS: Final = ("image_posts", "ingest_batches")
 _LEFT_OUT: Final = frozenset(
     {
         ".running",  # says which process holds DATA_DIR
+        ".warehouse.duckdb.lock",  # by which processes take turns
         "code.sock",
         "analytics.duckdb",  # what people query: made anew by its schedule, with the folder
         "analytics",

@@ -27,7 +27,7 @@ from phash_dagster.rules import rule_files
 from phash_dagster.settings import Settings
 from phash_dagster.warehouse.parquet_files import sync
 
-_NOTHING: Final = frozenset({".running", "lost+found"})
+_NOTHING: Final = frozenset({".running", ".warehouse.duckdb.lock", "lost+found"})
 
 
 @dataclass(frozen=True)

@@ -167,11 +167,12 @@ def say_what_is_left(context: dg.HookContext) -> None:
     except LedgerError as error:
         state = f"And {error}: `phash-dagster doctor` looks at it"
     else:
-        state = f"The ledger is whole and {left} actions wait in it"
+        state = f"{left} actions wait in the ledger"
     context.log.error(
-        "%s failed after all its tries. %s. Nothing is sent twice or forgotten: the next run of "
-        "`moderate_hour` settles and sends what waits, and `catch_up_sensor` asks again for hours "
-        "that were not planned. To look: `phash-dagster actions list --state planned`.",
+        "%s failed after all its tries. %s. Nothing is sent twice: the next run settles and sends "
+        "what waits. Hours that were not planned are asked for again by `catch_up_sensor`, those "
+        "of a rematch by `rematch_sensor`; both stop where several runs failed, until you mend "
+        "the cause and run the hours again. To look: `phash-dagster actions list --state planned`.",
         context.op.name,
         state,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Self
 
-from phash_dagster.moderation.actions import Action, Event
+from phash_dagster.moderation.actions import Action, Event, State
 from phash_dagster.moderation.events import TOOL
 from phash_dagster.moderation.undo import may_stand
 
@@ -138,7 +138,9 @@ def _came_after(event: OzoneEvent, action: Action) -> bool:
     then times decide, of clocks that may differ a little."""
     if action.ozone_event_id is not None:
         return event.event_id > action.ozone_event_id
-    return event.created_at >= action.planned_at
+    # What is about to be sent may have waited for long; it was marked so before its request left.
+    begun = action.updated_at if action.state is State.SENDING else None
+    return event.created_at >= (begun or action.planned_at)
 
 
 def _outcome(event: OzoneEvent, action: Action) -> str | None:

@@ -17,7 +17,7 @@ from phash_dagster.moderation.draft import Planning, matches_of, plan_context
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.plan import PlanContext
 from phash_dagster.moderation.plan_hours import plan_hours
-from phash_dagster.preview.ledger_rows import Row, copy_rows
+from phash_dagster.preview.ledger_rows import Rows, copy_rows
 from phash_dagster.preview.sources import arrow
 from phash_dagster.rules import RuleSet, save_version
 from phash_dagster.settings import Settings
@@ -112,15 +112,15 @@ class Trial:
         decisions = decide(matches, ruleset, self._now, min_quality=self.min_quality)
         return Findings(matches, decisions)
 
-    def plan(self, rows: Sequence[Row]) -> list[Action]:
+    def plan(self, rows: Rows) -> list[Action]:
         """What a ledger that holds these rows would get, were the rules in force now.
 
-        Hour ranges are planned as the runs do that bring new rules to the past.
+        Hour ranges are planned as the runs do that bring new rules to the past: the latest first.
         """
         url = f"sqlite:///{self._folder / 'ledger.sqlite'}"
         copy_rows(rows, url)
         with Ledger(url, lambda: self._now) as ledger:
-            for hours in hour_ranges(self.hours, longest=HOURS_PER_RUN):
+            for hours in reversed(hour_ranges(self.hours, longest=HOURS_PER_RUN)):
                 self._plan(hours, ledger)
             return [
                 action

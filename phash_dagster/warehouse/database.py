@@ -197,13 +197,14 @@ class Warehouse:
         Not on the file itself: whoever closes it loses all locks that its process has on it.
         """
         path = self.path.with_name(f".{self.path.name}.lock")
+        # Only who writes makes the file: a stranger's would keep the pipeline out.
+        create = os.O_CREAT if kind == fcntl.LOCK_EX else 0
         try:
-            file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+            file = os.open(path, os.O_RDONLY | create, 0o666)
         except OSError:
             if kind == fcntl.LOCK_EX:
                 raise
-            # Who may only read the folder, where nobody wrote yet, reads without.
-            yield
+            yield  # Where nobody has written with this release yet.
             return
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)

@@ -117,7 +117,7 @@ def test_an_op_that_fails_for_good_says_what_is_left_and_the_next_run_goes_on(
     assert not result.success
     assert len(tried_again(result)) == 2
     assert "emit_ozone_events failed after all its tries" in said(stack, result)
-    assert "2 actions wait in it" in said(stack, result)
+    assert "2 actions wait in the ledger" in said(stack, result)
     assert "phash-dagster actions list --state planned" in said(stack, result)
     again = rematch(stack)
     assert again.success

@@ -253,6 +253,18 @@ def test_what_people_took_back_before_its_answer_was_known_is_not_repeated_eithe
     assert claimed(desk, action.claim, days=400)
 
 
+def test_what_people_took_back_before_it_was_sent_was_not_ours(desk: Desk) -> None:
+    desk.ledger.record([action_on_post()], claim_ttl=TTL)
+    [row] = desk.ledger.in_state(State.PLANNED)
+    desk.clock.advance(minutes=20)
+    desk.ledger.mark_sending(row.action_id)
+    assert desk.read(StoredEvents([negated(2)])).taken_back == 0
+    desk.ledger.mark_sent(row.action_id, 3, desk.clock())
+    sent = desk.ledger.get(row.action_id)
+    assert sent is not None
+    assert sent.review is None
+
+
 def test_on_an_account_what_people_took_back_is_not_repeated_in_the_claim_window(
     desk: Desk,
 ) -> None:

@@ -50,6 +50,7 @@ class WebServer:
     """The GraphQL interface that the UI talks to."""
 
     def __init__(self, origin: str) -> None:
+        self.origin = origin
         self._url = f"{origin}/graphql"
 
     def ask(self, query: str, **variables: Any) -> Any:

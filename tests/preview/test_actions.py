@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from phash_dagster.moderation.actions import Action
+from phash_dagster.moderation.budgets import HashKey
 from phash_dagster.moderation.exemptions import ListState, save_lists
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.preview.model import ActionCount
@@ -89,6 +90,37 @@ def test_a_hash_that_reaches_further_than_before_begins_anew(past: Past) -> None
     past.put_in_force(entry(hammingThreshold=1), at=NOW - timedelta(hours=5))
     assert past.preview_rule(entry(hammingThreshold=3)).actions == (count("sent"),)
     assert past.preview_rule(entry(hammingThreshold=1)).actions == (count("sent", lane="live"),)
+
+
+def test_a_hash_counts_as_flooded_only_if_it_finds_more_than_it_did(tmp_path: Path) -> None:
+    past = Past(tmp_path, FLOOD_MIN_POSTS="5")
+    past.hash({"x": MEME})
+    past.put_in_force(entry(), at=NOW - timedelta(hours=50))
+    key = HashKey("meme", f"{MEME:016x}")
+    hours = [NOW.replace(minute=0) - timedelta(hours=ago) for ago in range(3, 40)]
+    with Ledger(past.settings.effective_ledger_url, lambda: NOW) as ledger:
+        usual = {(key, hour): 4 for hour in hours}
+        ledger.limits.note_posts(usual, min_posts=5, factor=10)
+    past.write(*(post(str(number), "x", did=f"did:plc:{number}") for number in range(8)))
+    assert past.preview_rule(entry()).actions == (count("sent", 8, 8, lane="live"),)
+    with Ledger(past.settings.effective_ledger_url, lambda: NOW) as ledger:
+        ledger.limits.note_posts({(key, NOW): 400}, min_posts=5, factor=10)
+        assert ledger.limits.quarantined()
+    [found] = past.preview_rule(entry()).actions
+    assert (found.outcome, found.actions) == ("held", 8)
+
+
+def test_the_latest_weeks_come_first_as_in_the_pipeline(tmp_path: Path) -> None:
+    past = Past(tmp_path, BACKFILL_MODE="shadow")
+    past.hash({"x": MEME})
+    past.write(post("1", "x", hours_ago=240), post("2", "x", hours_ago=1))
+    past.put_in_force(entry(toLabel=True), at=NOW - timedelta(hours=300))
+    edited = entry(toLabel=False, reportAcct=True)
+    assert [
+        (each.event, each.lane, each.outcome)
+        for each in past.preview_rule(edited).actions
+        if each.subject == "account" and each.event == "report"
+    ] == [("report", "live", "sent")]
 
 
 def test_what_is_gone_would_be_suppressed(past: Past) -> None:

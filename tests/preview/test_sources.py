@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.ledger_database import LedgerError
+from phash_dagster.moderation.ledger_schema import moderation_actions
 from phash_dagster.preview.ledger_rows import copy_rows, rows_of
 from phash_dagster.preview.similar import Wanted, find_similar
 from phash_dagster.preview.sources import OldWarehouseError, Period, take_posts
@@ -93,8 +95,12 @@ def test_a_ledger_that_somebody_writes_is_read_as_it_stands(tmp_path: Path) -> N
     with Ledger(url) as ledger:
         ledger.record([action_on_post()], claim_ttl=NOW - NOW)
         assert (tmp_path / "ledger.sqlite-wal").exists()
-        [row] = rows_of(url, {"did:plc:author"})
+        [row] = actions_of(url, {"did:plc:author"})
     assert row["subject_did"] == "did:plc:author"
+
+
+def actions_of(url: str, dids: set[str]) -> list[dict[str, Any]]:
+    return rows_of(url, dids).get(moderation_actions, [])
 
 
 def test_a_ledger_that_nobody_has_open_is_read_without_a_trace(tmp_path: Path) -> None:
@@ -102,16 +108,16 @@ def test_a_ledger_that_nobody_has_open_is_read_without_a_trace(tmp_path: Path) -
     with Ledger(url) as ledger:
         ledger.record([action_on_post()], claim_ttl=NOW - NOW)
     before = contents(tmp_path)
-    assert len(rows_of(url, {"did:plc:author", "did:plc:other"})) == 1
-    assert rows_of(url, {"did:plc:other"}) == []
+    assert len(actions_of(url, {"did:plc:author", "did:plc:other"})) == 1
+    assert actions_of(url, {"did:plc:other"}) == []
     assert contents(tmp_path) == before
 
 
 def test_no_ledger_is_an_empty_one(tmp_path: Path) -> None:
-    assert rows_of(f"sqlite:///{tmp_path / 'none.sqlite'}", {"did:plc:a"}) == []
+    assert actions_of(f"sqlite:///{tmp_path / 'none.sqlite'}", {"did:plc:a"}) == []
     assert list(tmp_path.iterdir()) == []
     sqlite3.connect(tmp_path / "empty.sqlite").close()
-    assert rows_of(f"sqlite:///{tmp_path / 'empty.sqlite'}", {"did:plc:a"}) == []
+    assert actions_of(f"sqlite:///{tmp_path / 'empty.sqlite'}", {"did:plc:a"}) == []
 
 
 def test_a_ledger_that_cannot_be_read_is_named_without_its_password() -> None:

@@ -1,0 +1,63 @@
+"""Makes the pictures of the Dagster UI in `docs/images/`: `python -m tests.pipeline.pictures`.
+
+Runs the demo and looks at what it left in Chromium. Nothing in it is anybody's.
+"""
+
+import io
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from dagster import DagsterInstance, RunsFilter
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from phash_dagster.sandbox.demo import run_demo
+from phash_dagster.sandbox.pipeline import LocalPipeline
+from tests.pipeline.webserver import web_server
+
+IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
+SETTLE_SECONDS: Final = 6.0
+"""The UI asks for what it shows bit by bit."""
+
+
+def main() -> None:
+    """Write them."""
+    with TemporaryDirectory() as name:
+        folder = Path(name, "demo")
+        if run_demo(folder):
+            raise SystemExit("the demo failed")
+        pipeline = LocalPipeline.under(folder, {})
+        with web_server(pipeline) as ui, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
+            tab = browser.new_page(viewport={"width": 1400, "height": 800}, color_scheme="light")
+            for picture, path in (
+                ("lineage", "/asset-groups"),
+                ("automation", "/automation"),
+                ("run", f"/runs/{last_run(pipeline)}"),
+            ):
+                tab.goto(f"{ui.origin}{path}")
+                take(tab, IMAGES / f"{picture}.png")
+            browser.close()
+
+
+def last_run(pipeline: LocalPipeline) -> str:
+    """The last run that hashed, matched and acted."""
+    with DagsterInstance.from_config(pipeline.environment["DAGSTER_HOME"]) as instance:
+        [run] = instance.get_runs(RunsFilter(job_name="moderate_hour"), limit=1)
+    return run.run_id
+
+
+def take(tab: Page, path: Path) -> None:
+    """Save what the page shows once it has settled."""
+    tab.wait_for_timeout(SETTLE_SECONDS * 1000)
+    taken = Image.open(io.BytesIO(tab.screenshot()))
+    taken.convert("RGB").quantize(64).save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,8 +5,7 @@ one) frees their blocks for reuse within the file. The file itself hardly gets s
 `CHECKPOINT` nor by `VACUUM`; only a copy is as small as its content. Since freed blocks are reused,
 a copy is worth its time only where much is free at once, e.g. after `RETENTION_DAYS` was lowered.
 
-The copy is made while nobody can write, and takes the place of the file in one step. Who reads the
-old file meanwhile goes on reading it; nobody writes before they have ended.
+The copy is made while nobody else can open the file, and takes its place in one step.
 """
 
 import shutil
@@ -109,7 +108,7 @@ def replace_by_copy(warehouse: Warehouse) -> bool:
     _remove_abandoned(warehouse.path)
     with warehouse.write():
         pass  # Opening for writing and closing leaves nothing in the write-ahead log.
-    with duckdb.connect() as connection, warehouse.attached(connection, "old"):
+    with duckdb.connect() as connection, warehouse.attached(connection, "old", alone=True):
         if Path(f"{warehouse.path}.wal").exists():
             return False
         write_durably(warehouse.path, lambda temporary: _copy(connection, temporary))

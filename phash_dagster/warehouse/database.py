@@ -84,18 +84,25 @@ class Warehouse:
             yield connection
 
     @contextmanager
-    def attached(self, connection: Connection, name: str) -> Iterator[None]:
+    def attached(self, connection: Connection, name: str, *, alone: bool = False) -> Iterator[None]:
         """Let another connection of this process read the database as `name`; nobody can write.
+
+        Args:
+            connection: The other connection.
+            name: What the database is called there.
+            alone: Whether nobody else can read either, so that the file may be replaced: who reads
+                the headers of one file must not open the other.
 
         Raises:
             WarehouseBusyError: The file stayed locked by another process.
         """
 
         with ExitStack() as stack:
+            kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
             attach = f"ATTACH $1 AS {name} (READ_ONLY)"
             self._retry(
                 lambda: self._locked(
-                    stack, fcntl.LOCK_SH, lambda: connection.execute(attach, [str(self.path)])
+                    stack, kind, lambda: connection.execute(attach, [str(self.path)])
                 )
             )
             try:

@@ -18,7 +18,6 @@ from phash_dagster.maintenance.reclaim import (
     space,
 )
 from phash_dagster.warehouse import Connection, Warehouse, WarehouseBusyError
-from phash_dagster.warehouse.parquet_files import write_durably
 
 pytestmark = pytest.mark.slow
 
@@ -160,22 +159,32 @@ def test_nothing_is_lost_that_others_write_while_the_file_is_replaced(
     assert {row[0] for row in content(warehouse)} == before | added
 
 
-def test_who_reads_the_old_file_keeps_it_and_nobody_writes_the_new_one_meanwhile(
-    warehouse: Warehouse,
+def test_nobody_opens_the_file_while_it_is_replaced(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = Warehouse(warehouse.path, lock_wait_seconds=0.05)
-    writes: list[str] = []
-    with duckdb.connect() as connection, warehouse.attached(connection, "old"):
-        with impatient.read() as reading:
-            write_durably(warehouse.path, lambda temporary: module._copy(connection, temporary))
-            with pytest.raises(WarehouseBusyError), impatient.write():
-                writes.append("beside who reads the old file")
-            assert reading.execute("FROM image_hashes SELECT count(*)").fetchall() == [(20_000,)]
-        with pytest.raises(WarehouseBusyError), impatient.write():
-            writes.append("beside who copies")
-    assert writes == []
-    assert space(warehouse).total < 20_000_000
+    opened: list[str] = []
+    copy = module._copy
+
+    def copy_while_others_try(connection: Connection, target: Path) -> None:
+        copy(connection, target)
+        for use in (impatient.read, impatient.write):
+            with pytest.raises(WarehouseBusyError), use():
+                opened.append(use.__name__)
+
+    monkeypatch.setattr(module, "_copy", copy_while_others_try)
+    assert replace_by_copy(warehouse)
+    assert opened == []
     assert len(content(warehouse)) == 20_000
+
+
+def test_who_reads_the_file_is_waited_for(warehouse: Warehouse) -> None:
+    impatient = Warehouse(warehouse.path, lock_wait_seconds=0.05)
+    inode = warehouse.path.stat().st_ino
+    with warehouse.read(), pytest.raises(WarehouseBusyError):
+        replace_by_copy(impatient)
+    assert warehouse.path.stat().st_ino == inode
+    assert replace_by_copy(impatient)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+from urllib.parse import quote
 
 from dagster import DagsterInstance, RunsFilter
 from PIL import Image
@@ -18,6 +19,8 @@ from phash_dagster.sandbox.pipeline import LocalPipeline
 from tests.pipeline.webserver import web_server
 
 IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
+GROUPS: Final = ",".join(f"global@global:{group}" for group in ("images", "rules", "moderation"))
+"""As the UI names open groups in the address."""
 SETTLE_SECONDS: Final = 6.0
 """The UI asks for what it shows bit by bit."""
 
@@ -33,12 +36,13 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
             )
-            tab = browser.new_page(viewport={"width": 1400, "height": 800}, color_scheme="light")
-            for picture, path in (
-                ("lineage", "/asset-groups"),
-                ("automation", "/automation"),
-                ("run", f"/runs/{last_run(pipeline)}"),
+            tab = browser.new_page(color_scheme="light")
+            for picture, path, height in (
+                ("lineage", f"/asset-groups?expanded={quote(GROUPS)}", 1150),
+                ("automation", "/automation", 800),
+                ("run", f"/runs/{last_run(pipeline)}", 800),
             ):
+                tab.set_viewport_size({"width": 1400, "height": height})
                 tab.goto(f"{ui.origin}{path}")
                 take(tab, IMAGES / f"{picture}.png")
             browser.close()

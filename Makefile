@@ -9,11 +9,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
 # What knows no Dagster and can be reached by tests in one process.
-comma := ,
-empty :=
-space := $(empty) $(empty)
-DOMAIN := $(subst $(space),$(comma),$(foreach package,\
-  jetstream images hashing rules matching moderation warehouse reports,phash_dagster/$(package)/*))
+DOMAIN := phash_dagster/jetstream/*,phash_dagster/images/*,phash_dagster/hashing/*,phash_dagster/rules/*,phash_dagster/matching/*,phash_dagster/moderation/*,phash_dagster/warehouse/*,phash_dagster/reports/*
 
 # Everything here starts many processes. Where compiled modules are not kept, as in many containers,
 # each would compile some 1,700 of them anew.

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from phash_dagster.settings import Settings
+from phash_dagster.warehouse.database import lock_name
 
 POSTS: Final = ("image_posts", "ingest_batches")
 """Folders of Parquet files by hour or day; they are most of a backup."""
 
+WAREHOUSE_LOCK: Final = lock_name("warehouse.duckdb")
+
 _LEFT_OUT: Final = frozenset(
     {
         ".running",  # says which process holds DATA_DIR
-        ".warehouse.duckdb.lock",  # by which processes take turns
+        WAREHOUSE_LOCK,  # by which processes take turns
         "code.sock",
         "analytics.duckdb",  # what people query: made anew by its schedule, with the folder
         "analytics",

@@ -12,6 +12,7 @@ import duckdb
 from phash_dagster.backup import RESTORING
 from phash_dagster.backup.archive import BackupError, opened_archive
 from phash_dagster.backup.create import DAGSTER, DATA, LEDGER, RULES, WAREHOUSE
+from phash_dagster.backup.files import WAREHOUSE_LOCK
 from phash_dagster.backup.ledger_copy import (
     ledger_file,
     ledger_rows,
@@ -27,7 +28,7 @@ from phash_dagster.rules import rule_files
 from phash_dagster.settings import Settings
 from phash_dagster.warehouse.parquet_files import sync
 
-_NOTHING: Final = frozenset({".running", ".warehouse.duckdb.lock", "lost+found"})
+_NOTHING: Final = frozenset({".running", WAREHOUSE_LOCK, "lost+found"})
 
 
 @dataclass(frozen=True)

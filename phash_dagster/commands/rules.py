@@ -22,9 +22,8 @@ app.command()(preview)
 _ERRORS, _DANGERS = 1, 3
 """Exit codes of `lint`; 2 is what Typer uses for wrong arguments."""
 
-_SHORTEST_VERSION = 4
 _VERSION = re.compile(r"[0-9a-fA-F]{4,64}")
-"""The beginning of a version, and not the name of a file, where there is no such file."""
+"""The beginning of a version; not the name of a file, unless there is such a file."""
 
 
 @app.command()
@@ -120,7 +119,7 @@ def _named(name: str, settings: Settings) -> "RuleSet":
     from phash_dagster.warehouse import Warehouse
 
     found: list[RuleSet] = []
-    if len(name) >= _SHORTEST_VERSION and settings.warehouse_path.exists():
+    if _VERSION.fullmatch(name) and settings.warehouse_path.exists():
         with Warehouse(settings.warehouse_path).read() as connection:
             found = find_versions(connection, name.lower())
     if len(found) == 1:

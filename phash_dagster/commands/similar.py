@@ -66,13 +66,13 @@ def similar(
     settings = settings_or_exit()
     beginning = moment(since, utc_now()) if since else None
     made_with = _algorithm(algorithm)
-    text = _hash_of(source, made_with, settings)
     bits = _usual_distance(made_with, settings) if distance is None else distance
     if bits > made_with.bits:
         raise typer.BadParameter(
             f"hashes by {made_with.name} have {made_with.bits} bits, of which no more can differ",
             param_hint="--distance",
         )
+    text = _hash_of(source, made_with, settings)
     wanted = Wanted(text, made_with.name, bits, beginning)
     with errors_as_text(), progress_line() as progress:
         progress("looking for similar images")

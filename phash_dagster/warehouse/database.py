@@ -97,14 +97,9 @@ class Warehouse:
             WarehouseBusyError: The file stayed locked by another process.
         """
 
-        with ExitStack() as stack:
-            kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-            attach = f"ATTACH $1 AS {name} (READ_ONLY)"
-            self._retry(
-                lambda: self._locked(
-                    stack, kind, lambda: connection.execute(attach, [str(self.path)])
-                )
-            )
+        kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+        attach = f"ATTACH $1 AS {name} (READ_ONLY)"
+        with self._locked(kind, lambda: connection.execute(attach, [str(self.path)])):
             try:
                 yield
             finally:
@@ -146,10 +141,7 @@ class Warehouse:
     @contextmanager
     def _open(self, *, read_only: bool) -> Iterator[Connection]:
         kind = fcntl.LOCK_SH if read_only else fcntl.LOCK_EX
-        with ExitStack() as stack:
-            connection = self._retry(
-                lambda: self._locked(stack, kind, lambda: self._connect(read_only=read_only))
-            )
+        with self._locked(kind, lambda: self._connect(read_only=read_only)) as connection:
             try:
                 # One time zone for every session, so that timestamps read the same on any machine.
                 connection.execute("SET TimeZone = 'UTC'")
@@ -189,13 +181,22 @@ class Warehouse:
     def _connect(self, *, read_only: bool) -> Connection:
         return duckdb.connect(self.path, read_only=read_only)
 
-    def _locked(self, stack: ExitStack, kind: int, use: Callable[[], T]) -> T:
-        """Do something under our lock, which is kept in `stack` if that succeeds."""
-        with ExitStack() as mine:
-            mine.enter_context(self._lock(kind))
-            result = use()
-            stack.enter_context(mine.pop_all())
-        return result
+    @contextmanager
+    def _locked(self, kind: int, open_file: Callable[[], T]) -> Iterator[T]:
+        """Open the file under our lock, which is held while the block runs.
+
+        Both are tried again together: nobody waits for DuckDB's lock while others wait for ours.
+        """
+        with ExitStack() as held:
+
+            def attempt_once() -> T:
+                with ExitStack() as attempt:
+                    attempt.enter_context(self._lock(kind))
+                    opened = open_file()
+                    held.enter_context(attempt.pop_all())
+                return opened
+
+            yield self._retry(attempt_once)
 
     @contextmanager
     def _lock(self, kind: int) -> Iterator[None]:
@@ -203,7 +204,7 @@ class Warehouse:
 
         Not on the file itself: whoever closes it loses all locks that its process has on it.
         """
-        path = self.path.with_name(f".{self.path.name}.lock")
+        path = self.path.with_name(lock_name(self.path.name))
         # Only who writes makes the file: a stranger's would keep the pipeline out.
         create = os.O_CREAT if kind == fcntl.LOCK_EX else 0
         try:
@@ -218,6 +219,11 @@ class Warehouse:
             yield
         finally:
             os.close(file)
+
+
+def lock_name(name: str) -> str:
+    """The name of the lock file beside a DuckDB file of this name."""
+    return f".{name}.lock"
 
 
 def is_lock_conflict(error: Exception) -> bool:

@@ -214,7 +214,6 @@ def test_a_snapshot_of_another_release_is_made_anew(past: Snapped) -> None:
     assert "since the snapshot was made by another release" in run(*ASK).stderr
 
 
-@pytest.mark.slow
 def test_a_shell_that_has_the_snapshot_open_for_writing_is_no_hindrance(past: Snapped) -> None:
     make_snapshot(past.sources, past.path, utc_now)
     with subprocess.Popen(
@@ -234,7 +233,6 @@ def test_a_shell_that_has_the_snapshot_open_for_writing_is_no_hindrance(past: Sn
     assert "meme" in result.stdout
 
 
-@pytest.mark.slow
 def test_who_has_the_working_file_open_is_named(
     past: Snapped, monkeypatch: pytest.MonkeyPatch
 ) -> None:

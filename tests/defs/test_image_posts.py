@@ -1,6 +1,5 @@
 """What reached an hour is reported by the run that processes it."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,12 +20,6 @@ def image_hashes(
 ) -> None:
     """Stands in for the real one."""
     report_arrivals(context, ingest)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
 
 
 @pytest.fixture

@@ -93,12 +93,6 @@ def ingest(tmp_path: Path) -> IngestRecords:
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
-
-
-@pytest.fixture
 def tick(
     posts: ImagePosts, instance: dg.DagsterInstance, tmp_path: Path
 ) -> Callable[[str | None, str], dg.SensorResult]:

@@ -1,7 +1,7 @@
 """The ops of `moderation_actions` when something breaks: more tries, and what the run says."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,29 +12,16 @@ from dagster import DagsterEventType
 from sqlalchemy.exc import OperationalError
 
 from phash_dagster.clock import utc_now
+from phash_dagster.defs.tags import RANGE_END, RANGE_START
 from phash_dagster.moderation import emit, plan_hours
 from phash_dagster.moderation.ledger import Ledger
 from tests.defs.small_stack import SmallStack
 from tests.moderation.builders import TTL, action_on_post
+from tests.preview.past import entry
 
 pytestmark = pytest.mark.slow
 
 TROLL = 0x07870707A1B2C3D4
-RULE = {
-    "phashes": [f"{TROLL:016x}"],
-    "label": "troll",
-    "comment": "x",
-    "reportAcct": False,
-    "labelAcct": False,
-    "reportPost": False,
-    "toLabel": True,
-}
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
 
 
 @pytest.fixture
@@ -47,7 +34,7 @@ def stack(
 def with_a_match(stack: SmallStack) -> SmallStack:
     """An hour of the past with one post that a rule matches, not planned yet."""
     stack.post(utc_now() - timedelta(hours=5), [TROLL])
-    stack.write({"blobs.json": [RULE]})
+    stack.write({"blobs.json": [entry("troll", TROLL)]})
     assert stack.load()
     return stack
 
@@ -66,8 +53,7 @@ def broken(times: int, works: Callable[..., Any]) -> Callable[..., Any]:
 
 def rematch(stack: SmallStack) -> dg.ExecuteInProcessResult:
     [hour] = stack.posts.partition_keys()
-    tags = {"dagster/asset_partition_range_start": hour, "dagster/asset_partition_range_end": hour}
-    return stack.run("rematch_hours", tags)
+    return stack.run("rematch_hours", {RANGE_START: hour, RANGE_END: hour})
 
 
 def tried_again(result: dg.ExecuteInProcessResult) -> list[str]:

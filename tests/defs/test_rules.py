@@ -56,12 +56,6 @@ def warehouse(settings: Settings) -> Warehouse:
     return Warehouse(settings.warehouse_path)
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
-
-
 def write(settings: Settings, text: str, name: str = "blobs.json") -> None:
     (settings.rules_dir / name).write_text(text)
 

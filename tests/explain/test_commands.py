@@ -163,7 +163,6 @@ with Ledger(sys.argv[2]), Warehouse(Path(sys.argv[1])).write():
 """
 
 
-@pytest.mark.slow
 def test_it_waits_while_the_pipeline_writes(stage: Stage) -> None:
     arguments = [str(stage.settings.warehouse_path), stage.settings.effective_ledger_url]
     with subprocess.Popen(

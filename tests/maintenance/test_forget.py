@@ -163,7 +163,6 @@ def test_whatever_was_posted_when_what_is_known_is_what_posts_have(
     assert past.images_in("image_outcomes") == left
 
 
-@pytest.mark.slow
 def test_killed_at_any_step_nothing_that_stays_is_lost_and_the_next_completes_it(
     tmp_path: Path,
 ) -> None:

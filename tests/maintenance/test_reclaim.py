@@ -134,7 +134,6 @@ def write_numbers(path: Path, writer: int, count: int) -> None:
             connection.execute(ROWS, {"first": first, "after": first + 1})
 
 
-@pytest.mark.slow
 def test_nothing_is_lost_that_others_write_while_the_file_is_replaced(
     warehouse: Warehouse,
 ) -> None:
@@ -187,7 +186,6 @@ def test_who_reads_the_file_is_waited_for(warehouse: Warehouse) -> None:
     assert replace_by_copy(impatient)
 
 
-@pytest.mark.slow
 def test_killed_at_any_step_the_file_is_the_old_one_or_the_new(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:

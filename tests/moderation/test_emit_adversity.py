@@ -119,7 +119,6 @@ def test_errors_that_are_answered_after_the_event_was_applied_lead_to_no_second_
     network.assert_each_arrived_once(actions)
 
 
-@pytest.mark.slow
 def test_an_ozone_that_is_slower_than_the_pds_waits_gets_each_event_once(
     network: Network,
 ) -> None:
@@ -216,7 +215,6 @@ def test_a_session_that_expires_in_mid_batch_is_renewed_and_each_event_arrives_o
 # Two at once
 
 
-@pytest.mark.slow
 def test_of_several_emitters_at_once_one_sends(network: Network) -> None:
     actions = network.record(40)
     automod = network.world.automod

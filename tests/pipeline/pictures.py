@@ -3,19 +3,16 @@
 Runs the demo and looks at what it left in Chromium. Nothing in it is anybody's.
 """
 
-import io
-import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 from urllib.parse import quote
 
 from dagster import DagsterInstance, RunsFilter
-from PIL import Image
-from playwright.sync_api import Page, sync_playwright
 
 from phash_dagster.sandbox.demo import run_demo
 from phash_dagster.sandbox.pipeline import LocalPipeline
+from tests.browser import chromium, save_picture
 from tests.pipeline.webserver import web_server
 
 IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
@@ -32,10 +29,7 @@ def main() -> None:
         if run_demo(folder):
             raise SystemExit("the demo failed")
         pipeline = LocalPipeline.under(folder, {})
-        with web_server(pipeline) as ui, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-            )
+        with web_server(pipeline) as ui, chromium() as browser:
             tab = browser.new_page(color_scheme="light")
             for picture, path, height in (
                 ("lineage", f"/asset-groups?expanded={quote(GROUPS)}", 1150),
@@ -44,8 +38,8 @@ def main() -> None:
             ):
                 tab.set_viewport_size({"width": 1400, "height": height})
                 tab.goto(f"{ui.origin}{path}")
-                take(tab, IMAGES / f"{picture}.png")
-            browser.close()
+                tab.wait_for_timeout(SETTLE_SECONDS * 1000)
+                save_picture(tab.screenshot(), IMAGES / f"{picture}.png")
 
 
 def last_run(pipeline: LocalPipeline) -> str:
@@ -53,14 +47,6 @@ def last_run(pipeline: LocalPipeline) -> str:
     with DagsterInstance.from_config(pipeline.environment["DAGSTER_HOME"]) as instance:
         [run] = instance.get_runs(RunsFilter(job_name="moderate_hour"), limit=1)
     return run.run_id
-
-
-def take(tab: Page, path: Path) -> None:
-    """Save what the page shows once it has settled."""
-    tab.wait_for_timeout(SETTLE_SECONDS * 1000)
-    taken = Image.open(io.BytesIO(tab.screenshot()))
-    taken.convert("RGB").quantize(64).save(path, optimize=True)
-    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -296,14 +296,13 @@ def rule_sets(prefix: str) -> st.SearchStrategy[list[dict[str, Any]]]:
     )
 
 
-@pytest.mark.slow
 @given(
     rows=st.lists(events(), min_size=1, max_size=25),
     before=rule_sets("rule"),
     after=rule_sets("rule"),
     sent=st.integers(0, 3),
 )
-@hypothesis_settings(max_examples=15)
+@hypothesis_settings(max_examples=25)
 def test_what_would_be_done_is_what_the_pipeline_records_with_the_same_rules(
     rows: list[ImagePost], before: list[dict[str, Any]], after: list[dict[str, Any]], sent: int
 ) -> None:

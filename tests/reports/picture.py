@@ -3,18 +3,14 @@
 Needs Chromium. Shows a made-up week; nothing in it is anybody's.
 """
 
-import io
-import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from PIL import Image
-from playwright.sync_api import sync_playwright
-
 from phash_dagster.reports.charts import draw
 from phash_dagster.reports.data import make_report
 from phash_dagster.reports.render import render_html
+from tests.browser import chromium, save_picture
 from tests.preview.past import NOW
 from tests.reports.week import MACHINE, SINCE, build
 
@@ -29,21 +25,14 @@ def main() -> None:
         report = make_report(week.sources, week.path, lambda: NOW, since=SINCE, machine=MACHINE)
         page = folder / "page.html"
         page.write_text(render_html(report, draw(report)), encoding="utf-8")
-        taken = Image.open(io.BytesIO(_photographed(page)))
-    taken.convert("RGB").quantize(64).save(PATH, optimize=True)
-    print(f"{PATH}: {PATH.stat().st_size / 1000:.0f} kB")
+        save_picture(_photographed(page), PATH)
 
 
 def _photographed(page: Path) -> bytes:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
+    with chromium() as browser:
         tab = browser.new_page(viewport={"width": 1180, "height": 1050}, color_scheme="light")
         tab.goto(page.as_uri())
-        taken = tab.screenshot()
-        browser.close()
-        return taken
+        return tab.screenshot()
 
 
 if __name__ == "__main__":

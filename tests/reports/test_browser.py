@@ -3,7 +3,6 @@
 import base64
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from phash_dagster.reports.charts import Chart
 from phash_dagster.reports.data import MatchReport
 from phash_dagster.reports.render import render_html
+from tests.browser import chromium, find_chromium
 
 pytestmark = pytest.mark.slow
 
@@ -35,16 +35,12 @@ PIXEL = base64.b64decode(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for all: Debian's."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
+    if find_chromium() is None:
         if os.environ.get("CI") == "true":
             pytest.fail("Chromium is missing: install the package chromium")
         pytest.skip("needs the package chromium")
-    with sync_playwright() as playwright:
-        # Containers run as root, where Chromium's own sandbox cannot be set up.
-        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,6 @@ def test_names_are_only_text(report: MatchReport) -> None:
         assert any((element.text or "").startswith(HOSTILE) for element in svg.iter())
 
 
-@pytest.mark.slow
 def test_the_pipeline_does_not_import_what_draws() -> None:
     code = (
         "import sys, phash_dagster.definitions, phash_dagster.cli, phash_dagster.reports.render; "

@@ -41,9 +41,13 @@ class SmallStack:
     """
 
     def __init__(
-        self, instance: dg.DagsterInstance, folder: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        instance: dg.DagsterInstance,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        **variables: str,
     ) -> None:
-        variables = {"DATA_DIR": str(folder / "data"), "RULES_DIR": str(folder / "rules")}
+        variables |= {"DATA_DIR": str(folder / "data"), "RULES_DIR": str(folder / "rules")}
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(folder)  # no `.env` of the user

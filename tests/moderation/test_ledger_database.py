@@ -3,17 +3,12 @@
 import subprocess
 import sys
 import traceback
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, insert, inspect
 
-from phash_dagster.moderation.actions import State
 from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.moderation.ledger_database import LedgerError, open_engine
-from phash_dagster.moderation.ledger_schema import moderation_actions, to_row
-from tests.moderation.builders import NOW, TTL, action_on_post
 
 _OPEN = """
 import sys
@@ -37,45 +32,6 @@ def test_a_row_is_on_disk_before_its_request_leaves(tmp_path: Path) -> None:
     engine.dispose()
     full = 2
     assert settings == {"journal_mode": "wal", "synchronous": full, "busy_timeout": 30_000}
-
-
-FIRST_RELEASE = """
-CREATE TABLE moderation_actions (
-    action_id {key}, external_id VARCHAR NOT NULL UNIQUE, subject_uri VARCHAR,
-    subject_did VARCHAR NOT NULL, subject_cid VARCHAR, source_uri VARCHAR NOT NULL,
-    blob_cids JSON NOT NULL, event VARCHAR NOT NULL, value VARCHAR NOT NULL,
-    rule_id VARCHAR NOT NULL, rule_version VARCHAR NOT NULL, rule_hash VARCHAR NOT NULL,
-    distance INTEGER NOT NULL, comment VARCHAR NOT NULL, report_reason VARCHAR,
-    lane VARCHAR NOT NULL, mode VARCHAR NOT NULL, state VARCHAR NOT NULL, reason VARCHAR,
-    attempts INTEGER NOT NULL, ozone_event_id BIGINT, batch_id VARCHAR NOT NULL,
-    run_id VARCHAR NOT NULL, planned_at {time} NOT NULL, sent_at {time}, updated_at {time} NOT NULL
-)
-"""
-"""The table as the first release made it."""
-
-KEYS = {
-    "sqlite": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT",
-    "postgresql": "BIGSERIAL PRIMARY KEY",
-}
-TIMES = {"sqlite": "DATETIME", "postgresql": "TIMESTAMP WITH TIME ZONE"}
-
-
-def test_a_ledger_of_the_first_release_is_brought_up_to_date(ledger_url: str) -> None:
-    sent = replace(action_on_post(), state=State.SENT, sent_at=NOW, attempts=1)
-    engine = create_engine(ledger_url)
-    kind = engine.dialect.name
-    with engine.begin() as connection:
-        connection.exec_driver_sql(FIRST_RELEASE.format(key=KEYS[kind], time=TIMES[kind]))
-        old = {
-            column["name"] for column in inspect(connection).get_columns("moderation_actions")
-        } - {"action_id"}
-        row = {name: value for name, value in to_row(sent, NOW).items() if name in old}
-        connection.execute(insert(moderation_actions).values(row))
-    engine.dispose()
-    with Ledger(ledger_url) as ledger:
-        assert ledger.get(1) == replace(sent, action_id=1, updated_at=NOW)
-        assert ledger.claims([sent.claim], NOW).live == {sent.claim}
-        assert ledger.record([action_on_post("another")], claim_ttl=TTL) == 1
 
 
 @pytest.mark.slow

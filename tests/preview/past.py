@@ -82,7 +82,12 @@ class Past:
         self.posts.write_batch(rows, start=str(self._written), now=NOW)
 
     def hash(
-        self, values: Mapping[str, int], *, algorithm: str = "average", quality: int = 50
+        self,
+        values: Mapping[str, int],
+        *,
+        algorithm: str = "average",
+        quality: int = 50,
+        at: datetime = NOW,
     ) -> None:
         """Give blobs their hashes."""
         bits = 256 if algorithm == "pdq" else 64
@@ -99,7 +104,7 @@ class Past:
             for blob_cid, value in values.items()
         ]
         with self.warehouse.write() as connection:
-            save_results(connection, results, now=NOW)
+            save_results(connection, results, now=at)
 
     def write_rules(self, *entries: dict[str, Any], name: str = "blobs.json") -> Path:
         """Write a file into the folder of rules, without putting it in force."""

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from phash_dagster.images.model import Outcome
 from phash_dagster.moderation.actions import Event, State
-from phash_dagster.reports.data import PARTS, MatchReport
+from phash_dagster.reports.data import CLUSTER_ACCOUNTS, PARTS, MatchReport
+from tests.analysis.conftest import Snapped
 from tests.analysis.world import (
     GAP,
     HASHES,
@@ -16,7 +18,7 @@ from tests.analysis.world import (
     moment,
     version_in_force,
 )
-from tests.preview.past import NOW
+from tests.preview.past import MEME, NOW, OTHER, post
 from tests.reports.conftest import SINCE, made
 
 
@@ -154,11 +156,15 @@ def test_new_groups_are_those_that_no_rule_reaches(world: World, report: MatchRe
     assert not {row["blob_cid"] for row in clusters.values()} & covered
 
 
-def test_groups_that_were_known_before_the_period_are_not_new(world: World) -> None:
-    with world.warehouse.write() as connection:
-        before = connection.execute("FROM image_hashes SELECT max(hashed_at)").fetchall()[0][0]
-    assert before == NOW, "all are hashed at the end of the past"
-    assert made(world, back=timedelta(0)).judging.clusters == ()
+def test_groups_that_were_known_before_the_period_are_not_new(tmp_path: Path) -> None:
+    past = Snapped(tmp_path)
+    dids = [f"did:plc:{number}" for number in range(CLUSTER_ACCOUNTS)]
+    past.write(*(post(did[-1], "known", did=did, hours_ago=1) for did in dids))
+    past.write(*(post(f"n{did[-1]}", "new", did=did, hours_ago=1) for did in dids))
+    past.hash({"known": MEME}, at=NOW - timedelta(days=9))
+    past.hash({"new": OTHER}, at=NOW - timedelta(hours=1))
+    [group] = made(past).judging.clusters
+    assert group["hash"] == f"{OTHER:016x}"
 
 
 def test_versions_and_how_far_they_came(world: World, report: MatchReport) -> None:

@@ -1,8 +1,8 @@
 """A past in which every question has an answer, and what is true of it, in plain Python."""
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from phash_dagster.images.store import save_results
 from phash_dagster.ingest import Anomaly, IngestRecords
 from phash_dagster.moderation.actions import Action, Event, State
 from phash_dagster.moderation.mirror import save_actions
+from phash_dagster.moderation.plan import backfill_batch
 from phash_dagster.rules import current_version
 from phash_dagster.warehouse import ImagePost
 from tests.analysis.conftest import Snapped
@@ -106,6 +107,8 @@ class World(Snapped):
         self.actions: list[Action] = []
         self.reversed: list[int] = []
         """Numbers of the actions that people took back."""
+        self.versions: list[str] = []
+        """Of the rules, in the order in which they came into force."""
 
     def seen(self) -> list[ImagePost]:
         """The rows that are images of posts."""
@@ -150,8 +153,9 @@ def build(folder: Path) -> World:
     world = World(folder)
     _post(world)
     _hash(world)
-    world.put_in_force(*FIRST_RULES, at=FIRST_LOAD)
-    world.put_in_force(*RULES, at=SECOND_LOAD)
+    for rules, at in ((FIRST_RULES, FIRST_LOAD), (RULES, SECOND_LOAD)):
+        world.put_in_force(*rules, at=at)
+        world.versions.append(version_in_force(world))
     _act(world)
     _ingest(world)
     world.take()
@@ -230,7 +234,7 @@ def _act(world: World) -> None:
     found = [match for match in world.matches() if match.within and match.kind == "match"]
     for match in found:
         state = chance.choice(list(State))
-        world.actions.append(_action(match, state, chance))
+        world.actions.append(_in_its_batch(_action(match, state, chance), world.versions))
     for match in chance.sample(found, 5):
         planned = moment(match.post) + timedelta(minutes=2)
         world.actions.append(
@@ -296,6 +300,13 @@ def _action(match: Match, state: State, chance: random.Random) -> Action:
         planned_at=planned,
         sent_at=sent,
     )
+
+
+def _in_its_batch(action: Action, versions: Sequence[str]) -> Action:
+    """As planned by the rules in force then; what concerns the past is the backfill's of these."""
+    version = versions[action.planned_at >= SECOND_LOAD]
+    batch = backfill_batch(version) if action.lane == "backfill" else action.batch_id
+    return replace(action, rule_version=version, batch_id=batch)
 
 
 def _numbered(action: Action, number: int) -> Action:

@@ -1,11 +1,13 @@
 """The figures of a report are what plain Python finds in the same past."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from phash_dagster.images.model import Outcome
-from phash_dagster.moderation.actions import Event, State
+from phash_dagster.moderation.actions import Action, Event, State
+from phash_dagster.moderation.ledger import Ledger
+from phash_dagster.moderation.mirror import mirror_ledger
 from phash_dagster.reports.data import CLUSTER_ACCOUNTS, PARTS, MatchReport
 from tests.analysis.conftest import Snapped
 from tests.analysis.world import (
@@ -18,7 +20,7 @@ from tests.analysis.world import (
     moment,
     version_in_force,
 )
-from tests.preview.past import MEME, NOW, OTHER, post
+from tests.preview.past import MEME, NOW, OTHER, entry, post
 from tests.reports.conftest import SINCE, made
 
 
@@ -165,6 +167,36 @@ def test_groups_that_were_known_before_the_period_are_not_new(tmp_path: Path) ->
     past.hash({"new": OTHER}, at=NOW - timedelta(hours=1))
     [group] = made(past).judging.clusters
     assert group["hash"] == f"{OTHER:016x}"
+
+
+def test_what_each_backfill_did(world: World, report: MatchReport) -> None:
+    batches: defaultdict[str, list[Action]] = defaultdict(list)
+    for action in world.actions:
+        if action.lane == "backfill":
+            batches[action.batch_id].append(action)
+    found = {row["batch_id"]: row for row in report.judging.backfills}
+    assert set(found) == set(batches) == {f"backfill-{name[:12]}" for name in world.versions}
+    for name, actions in batches.items():
+        row = found[name]
+        assert row["actions"] == len(actions)
+        assert row["posts"] == len({action.source_uri for action in actions})
+        assert row["accounts"] == len({action.subject_did for action in actions})
+        for state in (State.SENT, State.SHADOW, State.HELD):
+            assert row[state] == sum(action.state is state for action in actions)
+        times = [action.planned_at for action in actions]
+        assert (row["first_at"], row["last_at"]) == (min(times), max(times))
+
+
+def test_what_a_rematch_plans_is_a_backfill(tmp_path: Path) -> None:
+    past = Snapped(tmp_path)
+    past.write(*(post(f"p{day}", "meme", hours_ago=24 * day) for day in (2, 3)))
+    past.hash({"meme": MEME})
+    past.put_in_force(entry("meme", MEME))
+    planned = past.plan()
+    with Ledger(past.settings.effective_ledger_url) as ledger:
+        mirror_ledger(ledger, past.warehouse, lambda: NOW)
+    [row] = made(past).judging.backfills
+    assert row["actions"] == row["posts"] == len(planned) == 2
 
 
 def test_versions_and_how_far_they_came(world: World, report: MatchReport) -> None:

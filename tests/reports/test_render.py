@@ -37,21 +37,38 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: dict[str, list[str]] = {"style": [], "script": [], "h2": [], "caption": []}
         self._open: list[str] = []
+        self._tables: list[list[list[str]]] = []
+        self._in_cell = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        if tag == "table":
+            self._tables.append([])
+        elif tag == "tr":
+            self._tables[-1].append([])
+        elif tag in ("td", "th"):
+            self._tables[-1][-1].append("")
+            self._in_cell = True
         if tag in self.texts:
             self._open.append(tag)
             self.texts[tag].append("")
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._in_cell = False
         if self._open and self._open[-1] == tag:
             self._open.pop()
 
     def handle_data(self, data: str) -> None:
+        if self._in_cell:
+            self._tables[-1][-1][-1] += data
         if self._open:
             self.texts[self._open[-1]][-1] += data
+
+    def table(self, caption: str) -> list[list[str]]:
+        """The cells of the table of this name, its heads first."""
+        return self._tables[self.texts["caption"].index(caption)]
 
     def values(self, attribute: str) -> list[str]:
         return [value for _, attrs in self.tags if (value := attrs.get(attribute)) is not None]
@@ -124,7 +141,20 @@ def test_figures_of_the_report_are_on_the_page(report: MatchReport, html: str) -
     assert "embed:strange" in html
     assert "50.0 s at most" in html
     assert "phash-dagster actions list --state held --rule meme" in html
-    assert "backfill" in html
+
+
+def test_each_backfill_is_on_the_page_with_what_it_did(report: MatchReport, page: Page) -> None:
+    names = ("actions", "posts", "accounts", "sent", "shadow", "held")
+    assert report.judging.backfills
+    rows = [row[:7] for row in page.table("Backfills in this period")[1:]]
+    assert rows == [
+        [row["batch_id"], *(str(row[name]) for name in names)] for row in report.judging.backfills
+    ]
+
+
+def test_a_period_without_a_backfill_says_so(report: MatchReport) -> None:
+    without = replace(report, judging=replace(report.judging, backfills=()))
+    assert "No backfill found anything in this period." in render_html(without, {})
 
 
 def test_what_is_empty_says_so(empty: MatchReport) -> None:

@@ -77,6 +77,7 @@ class Acting:
         matches_trend: Posts by span of time and rule, of the busiest rules.
         actions: A row per rule, event and state: `sql/report/actions_by_rule.sql`.
         actions_trend: Actions by span of time and fate.
+        rule_actions_trend: Actions by span of time and rule, of the rules with most of them.
         latest: The latest actions: `sql/report/latest_actions.sql`.
         accounts: The accounts that were hit most.
         held: What waits for a person, since whenever.
@@ -87,6 +88,7 @@ class Acting:
     matches_trend: Trend
     actions: Rows
     actions_trend: Trend
+    rule_actions_trend: Trend
     latest: Rows
     accounts: Rows
     held: Rows
@@ -255,11 +257,13 @@ def _acting(asker: _Asker) -> Acting:
     span = asker.span.interval
     trend = asker.run("matches_trend", hour=asker.hour, span=span, most=RULES_SHOWN)
     fates = asker.run("actions_trend", since=asker.since, span=span)
+    of_rules = asker.run("rule_actions_trend", since=asker.since, span=span, most=RULES_SHOWN)
     return Acting(
         matches=asker.run("matches_by_rule", hour=asker.hour),
         matches_trend=asker.trend(trend, "rule_id", "posts"),
         actions=asker.run("actions_by_rule", since=asker.since),
         actions_trend=asker.trend(fates, "fate", "actions"),
+        rule_actions_trend=asker.trend(of_rules, "rule_id", "actions"),
         latest=asker.run("latest_actions", since=asker.since),
         accounts=asker.ask("accounts-hit-most", most=15),
         held=asker.ask("held-actions")[:25],

@@ -23,7 +23,7 @@ def drawings(charts: dict[str, Chart]) -> Iterator[tuple[Chart, ElementTree.Elem
 
 
 def test_there_is_a_chart_for_each_question(charts: dict[str, Chart]) -> None:
-    assert list(charts) == ["seen", "lag", "matches", "actions", "precision"]
+    assert list(charts) == ["seen", "lag", "matches", "actions", "rule-actions", "precision"]
 
 
 def test_over_nothing_nothing_is_drawn(empty: MatchReport) -> None:
@@ -62,17 +62,20 @@ def test_the_table_holds_what_is_drawn(report: MatchReport, charts: dict[str, Ch
 def test_the_words_name_the_figures(report: MatchReport, charts: dict[str, Chart]) -> None:
     worst = report.judging.hashes[0]
     assert f"{worst['rule_id']}, hash {worst['rule_hash']}" in charts["precision"].text
+    for rule, counts in report.acting.rule_actions_trend.series.items():
+        assert f"{rule} {sum(counts)}" in charts["rule-actions"].text
     assert f"sent {report.acting.actions_trend.total('sent')}" in charts["actions"].text
     assert "50.0 s" not in charts["lag"].text, "an hour is as bad as 95 of 100 batches"
     assert "Worst hour: 2026-11-23 18:00" in charts["lag"].text
 
 
-def test_rules_stand_in_the_order_of_their_posts(charts: dict[str, Chart]) -> None:
-    matches = charts["matches"]
+@pytest.mark.parametrize("name", ["matches", "rule-actions"])
+def test_the_busiest_rules_stand_first(charts: dict[str, Chart], name: str) -> None:
+    chart = charts[name]
     totals = [
-        sum(int(str(row[place])) for row in matches.rows)
-        for place in range(1, len(matches.columns))
+        sum(int(str(row[place])) for row in chart.rows) for place in range(1, len(chart.columns))
     ]
+    assert len(totals) > 1
     assert totals == sorted(totals, reverse=True)
 
 

@@ -1,14 +1,15 @@
 """The figures of a report are what plain Python finds in the same past."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from phash_dagster.images.model import Outcome
 from phash_dagster.moderation.actions import Action, Event, State
 from phash_dagster.moderation.ledger import Ledger
-from phash_dagster.moderation.mirror import mirror_ledger
-from phash_dagster.reports.data import CLUSTER_ACCOUNTS, PARTS, MatchReport
+from phash_dagster.moderation.mirror import mirror_ledger, save_actions
+from phash_dagster.reports.data import CLUSTER_ACCOUNTS, PARTS, RULES_SHOWN, MatchReport
 from tests.analysis.conftest import Snapped
 from tests.analysis.world import (
     GAP,
@@ -20,6 +21,7 @@ from tests.analysis.world import (
     moment,
     version_in_force,
 )
+from tests.moderation.builders import action_on_post
 from tests.preview.past import MEME, NOW, OTHER, entry, post
 from tests.reports.conftest import SINCE, made
 
@@ -128,6 +130,43 @@ def test_actions_by_state_and_over_time(world: World, report: MatchReport) -> No
     assert trend.total("failed") == sum(
         action.state in {State.FAILED, State.DEAD} for action in planned
     )
+
+
+def test_actions_of_each_rule_over_time(world: World, report: MatchReport) -> None:
+    trend = report.acting.rule_actions_trend
+    expected: Counter[tuple[str, datetime]] = Counter()
+    for action in world.actions:
+        if action.undoes is None and action.planned_at >= report.since:
+            expected[action.rule_id, trend.span.start(action.planned_at)] += 1
+    found = {
+        (rule, start): count
+        for rule, counts in trend.series.items()
+        for start, count in zip(trend.starts, counts, strict=True)
+        if count
+    }
+    assert found == expected
+    assert len(trend.series) > 1
+
+
+def test_the_trend_of_actions_is_of_the_rules_with_most_of_them(tmp_path: Path) -> None:
+    past = Snapped(tmp_path)
+    rules = [f"rule-{number}" for number in range(RULES_SHOWN + 1)]
+    actions = [
+        action_on_post(f"{rule}-{number}", rule_id=rule, updated_at=NOW)
+        for place, rule in enumerate(rules)
+        for number in range(1 + place)
+    ]
+    before = NOW - timedelta(days=9)
+    actions += [
+        action_on_post(f"old-{number}", rule_id=rules[0], planned_at=before, updated_at=NOW)
+        for number in range(99)
+    ]
+    with past.warehouse.write() as connection:
+        save_actions(
+            connection,
+            [replace(action, action_id=number) for number, action in enumerate(actions)],
+        )
+    assert set(made(past).acting.rule_actions_trend.series) == set(rules[1:])
 
 
 def test_what_was_taken_back_counts_for_its_rule(world: World, report: MatchReport) -> None:

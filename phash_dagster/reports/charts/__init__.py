@@ -11,7 +11,12 @@ is drawn twice, for wide and narrow windows; the style sheet shows one.
 from phash_dagster.reports.charts.drawing import Chart
 from phash_dagster.reports.charts.lag import lag_chart
 from phash_dagster.reports.charts.precision import precision_chart
-from phash_dagster.reports.charts.spans import actions_chart, matches_chart, seen_chart
+from phash_dagster.reports.charts.spans import (
+    actions_chart,
+    matches_chart,
+    rule_actions_chart,
+    seen_chart,
+)
 from phash_dagster.reports.data import MatchReport
 
 __all__ = ["Chart", "draw"]
@@ -24,6 +29,7 @@ def draw(report: MatchReport) -> dict[str, Chart]:
         lag_chart(report.reading.lag_per_hour),
         matches_chart(report.acting.matches_trend),
         actions_chart(report.acting.actions_trend),
+        rule_actions_chart(report.acting.rule_actions_trend),
         precision_chart(report.judging.hashes),
     )
     return {chart.id: chart for chart in made if chart}

@@ -126,6 +126,23 @@ def _actions(trend: Trend) -> Words:
     )
 
 
+def rule_actions_chart(trend: Trend) -> Chart | None:
+    """Actions of each of the rules with most of them."""
+    return _panels(_rule_actions, _busiest_first(trend))
+
+
+def _rule_actions(trend: Trend) -> Words:
+    totals = ", ".join(f"{name} {trend.total(name):,}" for name in trend.series)
+    return Words(
+        "rule-actions",
+        f"Actions of the busiest rules, by {trend.span.name}",
+        "By the time they were planned, whatever became of them; one panel for each rule, each "
+        f"with a scale of its own. In the whole period: {totals}.",
+        (trend.span.name.capitalize(), *trend.series),
+        _rows(trend),
+    )
+
+
 def _panels(describe: Callable[[Trend], Words], trend: Trend) -> Chart | None:
     """One small chart of bars for each series."""
     if not trend.series:

@@ -104,7 +104,8 @@ class Judging:
         hashes: The least precise rule hashes.
         clusters: Groups of near-identical images that are new and that no rule covers.
         loads: When which rules came into force, the latest first.
-        backfills: What was done to the past in the period, by version.
+        backfills: What was done to the past in the period, by version, the latest first.
+        changes: One row: how many loads and backfills there are in all, shown or not.
         past: One row: hours of posts, and how many the rules in force have been through.
     """
 
@@ -113,7 +114,18 @@ class Judging:
     clusters: Rows
     loads: Rows
     backfills: Rows
+    changes: Row
     past: Row
+
+    @property
+    def loads_left_out(self) -> int:
+        """How many earlier loads there are that `loads` does not have."""
+        return int(self.changes["loads"]) - len(self.loads)
+
+    @property
+    def backfills_left_out(self) -> int:
+        """How many earlier backfills of the period there are that `backfills` does not have."""
+        return int(self.changes["backfills"]) - len(self.backfills)
 
 
 @dataclass(frozen=True)
@@ -285,5 +297,6 @@ def _judging(asker: _Asker, loads: Rows) -> Judging:
         ),
         loads=loads,
         backfills=asker.run("backfills", since=asker.since),
+        changes=asker.run("changes", since=asker.since)[0],
         past=asker.run("past")[0],
     )

@@ -117,6 +117,16 @@ def failed_command(row: Row) -> str:
     )
 
 
+def loads_command(report: MatchReport) -> str:
+    """What lists every time that rules came into force."""
+    return f"phash-dagster query rule-history --param most={report.judging.changes['loads']}"
+
+
+def backfills_command(report: MatchReport) -> str:
+    """What counts what all backfills of the period did."""
+    return f"phash-dagster actions list --lane backfill --since {report.since:%Y-%m-%d} --count"
+
+
 def cluster_command(row: Row) -> str:
     """What shows everything that is near a group of images."""
     return f"phash-dagster similar {row['hash']}"

@@ -17,10 +17,13 @@ from phash_dagster.analysis.formats import json_value
 from phash_dagster.reports.charts import Chart, draw
 from phash_dagster.reports.costs import Costs
 from phash_dagster.reports.data import CLUSTER_ACCOUNTS, MatchReport, Row
+from phash_dagster.reports.markdown import escape_code
 from phash_dagster.reports.matters import (
+    backfills_command,
     cluster_command,
     failed_command,
     held_command,
+    loads_command,
     matters,
 )
 from phash_dagster.reports.pages import as_bytes, as_duration, digest, environment, write_page
@@ -240,6 +243,9 @@ def _environment() -> Environment:
         "held_command": held_command,
         "failed_command": failed_command,
         "cluster_command": cluster_command,
+        "loads_command": loads_command,
+        "backfills_command": backfills_command,
+        "code": escape_code,
         "digest": digest,
     }
     return found

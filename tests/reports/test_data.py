@@ -246,6 +246,24 @@ def test_versions_and_how_far_they_came(world: World, report: MatchReport) -> No
     assert past["planned"] == 0, "this past was matched and never planned"
 
 
+def test_changes_beyond_those_that_are_listed_are_counted(tmp_path: Path) -> None:
+    past = Snapped(tmp_path)
+    for number in range(12):
+        past.put_in_force(entry("meme", MEME, comment=str(number)))
+    actions = [
+        action_on_post(str(number), lane="backfill", batch_id=f"backfill-{number}", updated_at=NOW)
+        for number in range(13)
+    ]
+    with past.warehouse.write() as connection:
+        save_actions(
+            connection,
+            [replace(action, action_id=number) for number, action in enumerate(actions)],
+        )
+    judging = made(past).judging
+    assert (len(judging.loads), judging.loads_left_out) == (10, 2)
+    assert (len(judging.backfills), judging.backfills_left_out) == (10, 3)
+
+
 def test_what_was_fetched(report: MatchReport) -> None:
     assert report.costs.images_fetched == len(HASHES)
     assert report.costs.images_with_size == 0, "these posts name no sizes"

@@ -9,7 +9,13 @@ from typer.testing import CliRunner
 
 from phash_dagster.cli import app
 from phash_dagster.reports.data import MatchReport
-from phash_dagster.reports.matters import failed_command, held_command, matters
+from phash_dagster.reports.matters import (
+    backfills_command,
+    failed_command,
+    held_command,
+    loads_command,
+    matters,
+)
 from tests.analysis.world import World
 
 
@@ -62,6 +68,7 @@ def test_the_commands_are_understood(
     monkeypatch.setenv("DATA_DIR", str(world.settings.data_dir))
     lines = [matter.command for matter in matters(report) if matter.command]
     lines += [held_command(row) for row in report.acting.held]
+    lines += [loads_command(report), backfills_command(report)]
     for line in lines:
         program, *arguments = shlex.split(line)
         assert program == "phash-dagster"

@@ -14,7 +14,7 @@ import pytest
 
 from phash_dagster.reports.charts import Chart
 from phash_dagster.reports.data import MatchReport
-from phash_dagster.reports.markdown import escape_cell
+from phash_dagster.reports.markdown import escape_cell, escape_code
 from phash_dagster.reports.pages import as_bytes, as_duration, short_name
 from phash_dagster.reports.render import (
     SECTIONS,
@@ -152,6 +152,10 @@ def test_each_backfill_is_on_the_page_with_what_it_did(report: MatchReport, page
     ]
 
 
+def test_every_chart_is_on_the_page(charts: dict[str, Chart], page: Page) -> None:
+    assert {f"chart-{name}" for name in charts} <= set(page.values("id"))
+
+
 def test_a_period_without_a_backfill_says_so(report: MatchReport) -> None:
     without = replace(report, judging=replace(report.judging, backfills=()))
     assert "No backfill found anything in this period." in render_html(without, {})
@@ -185,6 +189,32 @@ def test_long_lists_end(report: MatchReport) -> None:
     assert "rule-020" not in render_markdown(with_acting(report, matches=tuple(many)))
 
 
+def with_many_changes(report: MatchReport) -> MatchReport:
+    """So many loads and backfills that a report does not show them all."""
+    changes = {"loads": 1_045, "backfills": 27}
+    return replace(report, judging=replace(report.judging, changes=changes))
+
+
+def test_changes_that_are_left_out_are_counted_with_where_they_are(report: MatchReport) -> None:
+    loads, backfills = len(report.judging.loads), len(report.judging.backfills)
+    html = render_html(with_many_changes(report), {})
+    assert f"And {1_045 - loads:,} earlier: " in html
+    assert "phash-dagster query rule-history --param most=1045" in html
+    assert f"And {27 - backfills} earlier in this period: " in html
+    assert "phash-dagster actions list --lane backfill --since 2026-11-16 --count" in html
+
+
+def test_markdown_counts_the_changes_that_it_leaves_out(report: MatchReport) -> None:
+    text = render_markdown(with_many_changes(report))
+    assert "And 1,042 earlier: `phash-dagster query rule-history --param most=1045`." in text
+    assert "And 24 earlier in this period: `phash-dagster actions list --lane backfill" in text
+
+
+def test_where_all_changes_are_shown_no_more_are_spoken_of(report: MatchReport, html: str) -> None:
+    assert not re.search(r"And \S+ earlier", html)
+    assert not re.search(r"And \S+ earlier", render_markdown(report))
+
+
 def test_text_from_strangers_is_only_text(report: MatchReport) -> None:
     reading = replace(
         report.reading,
@@ -214,6 +244,53 @@ def test_markdown_says_the_same_in_short(report: MatchReport) -> None:
     assert len(text) < 10_000
     for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def markdown_rows(report: MatchReport, head: str) -> list[list[str]]:
+    """The cells of the table whose first head this is, without its heads."""
+    lines = (
+        render_markdown(report).split(f"\n| {head} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    )
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_markdown_tells_what_is_held_and_failed_with_what_decides(report: MatchReport) -> None:
+    rows = markdown_rows(report, "not sent")
+    assert [(row[0], row[1], row[3]) for row in rows] == [
+        *(("held", row["rule_id"], str(row["actions"])) for row in report.acting.held[:5]),
+        *((row["state"], row["rule_id"], str(row["actions"])) for row in report.acting.failed[:5]),
+    ]
+    commands = {row[0]: row[4] for row in rows}
+    assert commands["held"].startswith("`phash-dagster actions list --state held --rule ")
+    assert commands["dead"].startswith("`phash-dagster actions retry --state dead --rule ")
+
+
+def test_markdown_tells_the_least_certain_hashes(report: MatchReport) -> None:
+    assert [row[:4] for row in markdown_rows(report, "least certain hash")] == [
+        [f"`{row['rule_hash']}`", row["rule_id"], str(row["distance"]), str(row["actions"])]
+        for row in report.judging.hashes[:5]
+    ]
+
+
+def test_markdown_tells_when_rules_changed(report: MatchReport) -> None:
+    assert [row[:2] for row in markdown_rows(report, "rules in force since")] == [
+        [f"{row['loaded_at']:%Y-%m-%d %H:%M} UTC", f"`{row['version'][:12]}`"]
+        for row in report.judging.loads
+    ]
+
+
+def test_markdown_tells_what_backfills_did(report: MatchReport) -> None:
+    names = ("actions", "posts", "accounts", "sent", "shadow", "held")
+    assert markdown_rows(report, "backfill") == [
+        [f"`{row['batch_id']}`", *(str(row[name]) for name in names)]
+        for row in report.judging.backfills
+    ]
+
+
+@pytest.mark.parametrize("text", ["a`b", "a|b", "<b>", "a\nb"])
+def test_a_command_that_is_not_plain_is_no_code(text: str) -> None:
+    assert escape_code("actions list --rule 'a b'") == "`actions list --rule 'a b'`"
+    assert escape_code(text) == escape_cell(text)
 
 
 def test_a_note_for_chat_has_no_table_and_what_needs_a_person(report: MatchReport) -> None:

@@ -69,11 +69,20 @@ def prepare_home(settings: Settings, environment: Mapping[str, str]) -> dict[str
     """
     home = home_of(settings, environment)
     home.mkdir(parents=True, exist_ok=True)
-    instance_file, ours = home / "dagster.yaml", home == settings.data_dir / "dagster"
-    if ours or not instance_file.exists():
+    instance_file, ours = home / "dagster.yaml", _is_ours(settings, home)
+    if is_instance_file_ours(settings, home):
         postgresql = bool(settings.dagster_storage_url)
         _replace(instance_file, instance_settings(home if ours else None, postgresql=postgresql))
     return home_environment(settings, environment)
+
+
+def is_instance_file_ours(settings: Settings, home: Path) -> bool:
+    """Whether `dagster.yaml` in Dagster's home is the shipped one, renewed at each start."""
+    return _is_ours(settings, home) or not (home / "dagster.yaml").exists()
+
+
+def _is_ours(settings: Settings, home: Path) -> bool:
+    return home == settings.data_dir / "dagster"
 
 
 def home_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,17 +1,21 @@
 """The machine: settings, versions, disk, clock, and whether the pipeline runs on it."""
 
 import fcntl
+import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from phash_dagster.doctor.model import Finding, Patient, ok, problem, skipped, warning
+from phash_dagster.hashing import get_algorithm
 from phash_dagster.images.golden import check_golden
 from phash_dagster.ingest import IngestRecords
 from phash_dagster.ingest.verdicts import STILL_READING
+from phash_dagster.rules.load import rule_files
+from phash_dagster.rules.parse import read_rule_file
 from phash_dagster.settings import Settings
 
 _GIGABYTE: Final = 1_000_000_000
@@ -23,6 +27,8 @@ megabytes a day as rows and hashes, and Dagster's own storage swings by as much.
 SMALL_SKEW: Final = timedelta(seconds=5)
 LARGE_SKEW: Final = timedelta(seconds=60)
 """The header Date has whole seconds, and the answer has been on its way."""
+
+_START: Final = "Start the pipeline in the way that is meant for this machine: docs/production.md."
 
 _SHOWN_PACKAGES: Final = ("dagster", "duckdb", "pillow", "pyarrow", "sqlalchemy")
 
@@ -63,6 +69,51 @@ def _mode(settings: Settings) -> Finding:
 def _is_all_local(settings: Settings) -> bool:
     hosts = (settings.cdn_endpoint, settings.plc_endpoint, settings.pds_endpoint)
     return all("://127." in host or "://localhost" in host for host in hosts)
+
+
+def look_at_algorithms(patient: Patient) -> Iterator[Finding]:
+    """Whether every hash algorithm that is wanted can be computed here."""
+    wanted = {name: ["HASH_ALGORITHMS"] for name in patient.settings.hash_algorithms}
+    for name, file in algorithms_in(patient.settings.rules_dir):
+        wanted.setdefault(name, []).append(file)
+    problems = [found for name, by in wanted.items() if (found := _why_not_computed(name, by))]
+    yield from problems or [ok("algorithms", f"{', '.join(sorted(wanted))} can be computed")]
+
+
+def _why_not_computed(name: str, wanted_by: Sequence[str]) -> Finding | None:
+    try:
+        get_algorithm(name)
+    except (ValueError, TypeError) as error:
+        until = (
+            "no image is hashed"
+            if "HASH_ALGORITHMS" in wanted_by
+            else "the last good rules stay in force"
+        )
+        return problem(
+            "algorithms",
+            f"{', '.join(wanted_by)} wants {name}: {error}",
+            "Install what is missing and restart, or name another algorithm: docs/images.md. "
+            f"Until then {until}.",
+        )
+    return None
+
+
+def algorithms_in(rules_dir: Path) -> Iterator[tuple[str, str]]:
+    """Each algorithm that a rule file names, and the file, also where the file is not valid.
+
+    A rule is not valid where its algorithm is missing.
+    """
+    for path in rule_files(rules_dir):
+        try:
+            rules = json.loads(read_rule_file(path).decode("utf-8-sig"))
+        except (OSError, ValueError, RecursionError):
+            continue  # the check of the rules says why
+        named = [name for rule in _objects(rules) if isinstance(name := rule.get("algorithm"), str)]
+        yield from ((name, path.name) for name in dict.fromkeys(named))
+
+
+def _objects(rules: object) -> list[dict[str, object]]:
+    return [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
 
 
 def look_at_versions(_patient: Patient) -> Iterator[Finding]:
@@ -131,7 +182,7 @@ def look_at_pipeline(patient: Patient) -> Iterator[Finding]:
     elif age is None:
         yield skipped("pipeline", "it has not run yet")
     else:
-        yield warning("pipeline", f"not running here; {last}", "Start it: `phash-dagster dev`.")
+        yield warning("pipeline", f"not running here; {last}", _START)
 
 
 def running_process(data_dir: Path) -> str:

@@ -1,9 +1,10 @@
 """What a look finds. Plain values."""
 
+import os
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -85,12 +86,14 @@ class Surroundings:
         clock: Its time.
         free_bytes: What is free where a folder is.
         addresses: Its resolver.
+        environment: The variables of its processes, for those that are Dagster's own.
         listen_seconds: How long each Jetstream host is listened to.
     """
 
     clock: Clock = utc_now
     free_bytes: Callable[[Path], int] = free_bytes
     addresses: Callable[[str, int], Sequence[str]] = addresses
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     listen_seconds: float = 3.0
 
 

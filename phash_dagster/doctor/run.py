@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from typing import Final
 
-from phash_dagster.doctor import machine, network, storage
+from phash_dagster.doctor import dagster_storage, machine, network, storage
 from phash_dagster.doctor.model import Finding, Patient, Surroundings, problem
 from phash_dagster.doctor.ozone import look_at_account
 from phash_dagster.settings import Settings
@@ -29,11 +29,13 @@ def checks(settings: Settings) -> dict[str, Check]:
     return {
         "settings": machine.look_at_settings,
         "rules": storage.look_at_rules,
+        "algorithms": machine.look_at_algorithms,
         "versions": machine.look_at_versions,
         "disk": machine.look_at_disk,
         "storage": storage.look_at_data_dir,
         "warehouse": storage.look_at_warehouse,
         "ledger": storage.look_at_ledger,
+        "dagster": dagster_storage.look_at_dagster,
         "pipeline": machine.look_at_pipeline,
         "names": network.look_at_names,
         **streams,

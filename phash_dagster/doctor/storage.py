@@ -28,7 +28,7 @@ def look_at_data_dir(patient: Patient) -> Iterator[Finding]:
     advice = "Give the folder to the user that runs the pipeline, or name another in DATA_DIR."
     if not parent.is_dir():
         yield problem("storage", f"{parent} is not a folder", "Name another folder in DATA_DIR.")
-    elif error := _why_not_writable(parent):
+    elif error := why_not_writable(parent):
         yield problem("storage", f"{parent} cannot be written ({error})", advice)
     elif parent == folder:
         yield ok("storage", f"{folder} can be written")
@@ -36,7 +36,8 @@ def look_at_data_dir(patient: Patient) -> Iterator[Finding]:
         yield ok("storage", f"{folder} does not exist yet and can be made")
 
 
-def _why_not_writable(folder: Path) -> str:
+def why_not_writable(folder: Path) -> str:
+    """Why nothing can be written into a folder; empty: it can."""
     try:
         # On Linux a file that never has a name.
         with tempfile.TemporaryFile(dir=folder):
@@ -94,7 +95,7 @@ def look_at_ledger(patient: Patient) -> Iterator[Finding]:
     """Whether the ledger can be read, and is of this release."""
     about, advice = "ledger", "Check LEDGER_URL, and whether its database is up."
     settings = patient.settings
-    if not settings.ledger_url and (reason := _unusable_file(settings.data_dir / "ledger.sqlite")):
+    if not settings.ledger_url and (reason := unusable_file(settings.data_dir / "ledger.sqlite")):
         yield problem(about, reason, "Let the user that runs the pipeline write it.")
         return
     try:
@@ -115,7 +116,8 @@ def look_at_ledger(patient: Patient) -> Iterator[Finding]:
         yield ok(about, f"{where}, of this release")
 
 
-def _unusable_file(path: Path) -> str:
+def unusable_file(path: Path) -> str:
+    """What is wrong with a file that is to be written; empty: nothing, or it is not there yet."""
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
         return f"{path} cannot be written"
     return ""

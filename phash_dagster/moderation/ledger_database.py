@@ -23,9 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from phash_dagster.database_url import is_ambiguous, place_of, words_of
 from phash_dagster.moderation.actions import Action
 from phash_dagster.moderation.ledger_schema import metadata, moderation_actions, to_row
 
@@ -62,9 +63,9 @@ def open_engine(url: str) -> Engine:
     if isinstance(opened, Engine):
         return opened
     # Raised out here, so that the error of the driver, which may quote the URL, is no part of it.
-    unclear = _is_ambiguous(url, parsed)
-    place = parsed.drivername if unclear else _place(parsed)
-    cause = type(opened).__name__ if unclear else _words(opened, parsed)
+    unclear = is_ambiguous(url, parsed)
+    place = parsed.drivername if unclear else place_of(parsed)
+    cause = type(opened).__name__ if unclear else words_of(opened, parsed)
     raise LedgerError(f"cannot open the ledger {place}: {cause}; check LEDGER_URL")
 
 
@@ -137,31 +138,6 @@ def _open(url: URL) -> Engine | Exception:
         engine.dispose()
         return error
     return engine
-
-
-def _place(url: URL) -> str:
-    """Dialect, host and database name."""
-    host = f"//{url.host}/" if url.host else ""
-    return f"{url.drivername}:{host}{url.database or ''}"
-
-
-def _is_ambiguous(url: str, parsed: URL) -> bool:
-    """Whether a part of the password may have been taken for the host or the database name."""
-    return parsed.drivername != _SQLITE and url.partition("?")[0].count("@") > 1
-
-
-def _words(error: Exception, url: URL) -> str:
-    """What the driver or the system says, unless it repeats the password or a query value."""
-    if isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError):
-        return type(error).__name__  # SQLAlchemy's own words may repeat the URL
-    words = str(error.orig if isinstance(error, DBAPIError) else error)
-    secrets = [
-        url.password,
-        *(value for values in url.normalized_query.values() for value in values),
-    ]
-    if any(secret and str(secret) in words for secret in secrets):
-        return type(error).__name__
-    return words
 
 
 def _parsed_or_none(url: str) -> URL | None:

@@ -13,6 +13,8 @@ from phash_dagster.doctor import Finding, Status, Surroundings, examine
 from phash_dagster.sandbox import Account, Sandbox
 from phash_dagster.settings import settings_from
 
+WELL = (Status.OK, Status.SKIPPED)
+
 RULE = {
     "phashes": ["783101f7e7870f0f"],
     "label": "troll",
@@ -37,7 +39,9 @@ class Practice:
     sandbox: Sandbox
     variables: dict[str, str]
     around: Surroundings = field(
-        default_factory=lambda: Surroundings(listen_seconds=0.5, free_bytes=lambda _: 10**12)
+        default_factory=lambda: Surroundings(
+            listen_seconds=0.5, free_bytes=lambda _: 10**12, environment={}
+        )
     )
 
     @property
@@ -51,16 +55,15 @@ class Practice:
         self.around = replace(self.around, **changes)  # type: ignore[arg-type]
 
     def findings(self) -> Sequence[Finding]:
-        return examine(settings_from(self.variables), self.around)
+        """All of them; whatever is wrong comes with what to do, in every test of a fault."""
+        found = examine(settings_from(self.variables), self.around)
+        assert [one for one in found if one.status not in WELL and not one.advice.strip()] == []
+        return found
 
     def about(self, about: str) -> Finding:
         """The one finding about this; everything else must be well."""
         findings = self.findings()
-        others = [
-            one
-            for one in findings
-            if one.about != about and one.status in (Status.WARNING, Status.PROBLEM)
-        ]
+        others = [one for one in findings if one.about != about and one.status not in WELL]
         assert not others
         [found] = [one for one in findings if one.about == about]
         return found

@@ -1,25 +1,28 @@
 """Each fault, put into a network and a machine that are well, and what is said of it."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from phash_dagster.clock import utc_now
-from phash_dagster.doctor import Status
+from phash_dagster.doctor import Finding, Status
+from phash_dagster.doctor.machine import look_at_algorithms
+from phash_dagster.doctor.model import Patient
+from phash_dagster.hashing import pdq
 from phash_dagster.images.golden import GoldenReport, MovedHash
 from phash_dagster.ingest import IngestRecords
 from phash_dagster.moderation.ledger import Ledger
+from phash_dagster.rules.fields import hash_bits
 from phash_dagster.sandbox import Failure
 from phash_dagster.settings import settings_from
 from phash_dagster.stack import exclusive
 from phash_dagster.warehouse import Warehouse
-from tests.doctor.conftest import RULE, Practice, declare_labels
+from tests.doctor.conftest import RULE, WELL, Practice, declare_labels
 from tests.ingest.records import record
 from tests.warehouse.held import held_by_another_process
 
 pytestmark = pytest.mark.slow
-
-WELL = (Status.OK, Status.SKIPPED)
 
 
 def test_when_all_is_well_nothing_is_to_be_done(practice: Practice) -> None:
@@ -84,6 +87,64 @@ def test_dangerous_hashes_are_a_warning(practice: Practice) -> None:
     practice.write_rules({**RULE, "phashes": ["ffffffffffffffff"]})
     found = practice.about("rules")
     assert (found.status, "rules lint" in found.advice) == (Status.WARNING, True)
+
+
+# Hash algorithms
+
+
+@pytest.fixture
+def without_pdqhash(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(pdq, "find_spec", lambda _: None)
+    hash_bits.cache_clear()
+    yield
+    hash_bits.cache_clear()
+
+
+def algorithms(practice: Practice) -> Finding:
+    [found] = look_at_algorithms(Patient(settings_from(practice.variables), practice.around))
+    return found
+
+
+def test_algorithms_that_can_be_computed_are_well(practice: Practice) -> None:
+    practice.set(HASH_ALGORITHMS="average,perceptual")
+    found = practice.about("algorithms")
+    assert (found.status, found.found) == (Status.OK, "average, perceptual can be computed")
+
+
+@pytest.mark.usefixtures("without_pdqhash")
+def test_settings_that_want_pdq_without_its_package_are_a_problem(practice: Practice) -> None:
+    practice.set(HASH_ALGORITHMS="average,pdq")
+    found = practice.about("algorithms")
+    assert found.status == Status.PROBLEM
+    assert "HASH_ALGORITHMS wants pdq: the hash algorithm pdq needs the package pdqhash" in (
+        found.found
+    )
+    assert "no image is hashed" in found.advice
+
+
+@pytest.mark.usefixtures("without_pdqhash")
+def test_a_rule_file_that_wants_pdq_without_its_package_is_a_problem_of_its_own(
+    practice: Practice,
+) -> None:
+    practice.write_rules({**RULE, "phashes": ["0" * 63 + "1"], "algorithm": "pdq"})
+    findings = {one.about: one for one in practice.findings()}
+    assert findings["rules"].status == findings["algorithms"].status == Status.PROBLEM
+    assert findings["algorithms"].found.startswith("rules.json wants pdq: ")
+    assert "the last good rules stay in force" in findings["algorithms"].advice
+
+
+def test_an_algorithm_that_nobody_knows_is_a_problem(practice: Practice) -> None:
+    practice.set(HASH_ALGORITHMS="phash")
+    found = algorithms(practice)
+    assert found.status == Status.PROBLEM
+    assert "no hash algorithm is named 'phash'" in found.found
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '["x", {"algorithm": [1]}]', "\udce4", "[" * 9999])
+def test_rule_files_that_cannot_be_read_want_no_algorithm(practice: Practice, text: str) -> None:
+    path = practice.folder / "rules" / "rules.json"
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    assert algorithms(practice).found == "average can be computed"
 
 
 # The machine
@@ -245,6 +306,8 @@ def test_a_pipeline_that_stopped_is_a_warning(practice: Practice) -> None:
     found = practice.about("pipeline")
     assert found.status == Status.WARNING
     assert "not running here; the last batch is 3 h old" in found.found
+    assert "docs/production.md" in found.advice
+    assert "dev" not in found.advice, "a machine with services has another way"
 
 
 # The network

@@ -12,6 +12,7 @@ import stamina
 from hypothesis import settings
 
 from phash_dagster.warehouse import Connection, Warehouse
+from tests.programs import missing
 from tests.testnet.errors import TestnetError
 from tests.testnet.postgres import Postgres, throwaway_postgres
 
@@ -79,6 +80,6 @@ def postgres() -> Iterator[Postgres]:
     except TestnetError as error:
         if os.environ.get("TESTNET") == "1":
             raise
-        pytest.skip(str(error))
+        missing(str(error))
     yield server
     cluster.__exit__(None, None, None)

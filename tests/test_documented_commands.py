@@ -35,8 +35,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     r"phash-dagster report .*--open": "tests/reports/test_command.py"
     "::test_a_command_of_the_documentation_does_what_it_says",
     r"phash-dagster query.*": "tests/analysis/test_cookbook.py::test_a_command_does_what_it_says",
-    r"phash-dagster import-legacy redis://\S+( --dry-run)?": "tests/legacy/test_sources.py"
-    "::test_a_running_server_is_read_and_not_written",
+    r"phash-dagster import-legacy redis://\S+( --dry-run)?": "tests/legacy/test_command.py"
+    "::test_a_running_redis_is_imported_once",
     r"duckdb .*": "tests/analysis/test_cookbook.py::test_a_session_in_duckdb_runs_as_it_is_written",
     r"make (environment|check|demo|test)": ".ci/run",
     r"make testnet": ".ci/run",

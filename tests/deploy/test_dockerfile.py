@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.dockerfile import Stage, Workshop, ignored_by_docker, stages
+from tests.programs import needed
 
 DEPENDENCIES, PROJECT, FINAL = stages()
 
@@ -62,8 +63,7 @@ def built(root: Path) -> Workshop:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_commands_of_the_image_make_a_code_server_that_answers(tmp_path: Path) -> None:
-    if shutil.which("c++") is None:
-        pytest.skip("needs a C++ compiler, as the image does")
+    needed("c++", package="g++")
     # Short: the socket's path must be.
     root = Path("/tmp") / f"phash-image-{os.getpid()}"
     root.mkdir()

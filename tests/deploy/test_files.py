@@ -1,7 +1,6 @@
 """The files in deploy/ fit the project and keep what production needs."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 
 from phash_dagster.settings import Settings, settings_from
 from phash_dagster.stack import prepare_home, shipped_file
+from tests.programs import needed
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -146,16 +146,13 @@ def test_long_running_units_are_started_again() -> None:
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("needs systemd-analyze")
+    program = needed("systemd-analyze", package="systemd")
     folder = str(Path(sys.executable).parent)
     for path in (DEPLOY / "systemd").glob("phash-dagster*"):
         text = path.read_text(encoding="utf-8").replace("/opt/phash-dagster/.venv/bin", folder)
         (tmp_path / path.name).write_text(text)
     names = [str(path) for path in tmp_path.iterdir()]
     assert len(names) >= 6
-    done = subprocess.run(
-        ["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([program, "verify", *names], capture_output=True, text=True, check=False)
     complaints = [line for line in done.stderr.splitlines() if "phash-dagster" in line]
     assert (done.returncode, complaints) == (0, [])

@@ -16,6 +16,8 @@ from threading import Thread
 
 import pytest
 
+from tests.programs import needed
+
 LOGIN = Path(__file__).parents[2] / "deploy" / "login"
 USER, PASSWORD = "alice", "correct horse battery staple"
 
@@ -82,9 +84,7 @@ def running(command: list[str], port: int, folder: Path, **more: str) -> Iterato
 
 @contextmanager
 def caddy(folder: Path, upstream: Upstream) -> Iterator[int]:
-    program = shutil.which("caddy")
-    if program is None:
-        pytest.skip("needs caddy")
+    program = needed("caddy")
     port = free_port()
     shutil.copyfile(LOGIN / "Caddyfile", folder / "Caddyfile")
     hashed = subprocess.run(
@@ -107,9 +107,7 @@ def caddy(folder: Path, upstream: Upstream) -> Iterator[int]:
 
 @contextmanager
 def nginx(folder: Path, upstream: Upstream) -> Iterator[int]:
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        pytest.skip("needs nginx")
+    program = needed("nginx", package="nginx-light")
     port = free_port()
     hashed = subprocess.run(
         ["openssl", "passwd", "-apr1", PASSWORD], capture_output=True, text=True, check=True

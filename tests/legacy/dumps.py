@@ -1,9 +1,17 @@
 """What the predecessor's Redis holds, and dumps of it."""
 
+import socket
 import struct
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+
+import redis
+import stamina
+
+from tests.programs import needed
 
 CID = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 HASH = "0707070707070707"
@@ -37,3 +45,24 @@ def _string(text: str) -> bytes:
     if length < 64:
         return bytes([length]) + raw
     return bytes([0x40 | length >> 8, length & 0xFF]) + raw
+
+
+@contextmanager
+def running_redis(folder: Path) -> Iterator[redis.Redis]:
+    """Debian's Redis on loopback, with its dump in `folder`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"bind": "127.0.0.1", "port": str(port), "dir": str(folder), "save": ""}
+    options = [word for name, value in settings.items() for word in (f"--{name}", value)]
+    with (folder / "redis.log").open("wb") as log:
+        process = subprocess.Popen([needed("redis-server"), *options], stdout=log, stderr=log)
+    try:
+        with redis.Redis(host="127.0.0.1", port=port) as client:
+            for attempt in stamina.retry_context(on=redis.ConnectionError, timeout=30):
+                with attempt:
+                    client.ping()
+            yield client
+    finally:
+        process.terminate()
+        process.wait(30)

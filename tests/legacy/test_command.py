@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from phash_dagster.cli import app
 from phash_dagster.clock import utc_now
-from tests.legacy.dumps import CID, KEYS, URI, write_rdb
+from tests.legacy.dumps import CID, KEYS, URI, running_redis, write_rdb
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +31,19 @@ def test_a_dump_is_imported_once(folder: Path) -> None:
     assert "Found 1 hashes and 2 claims; 1 other keys are left alone." in first.output
     assert "Imported 1 hashes and 2 claims" in first.output
     assert "Imported 0 hashes and 0 claims" in run(dump).output
+
+
+def test_a_running_redis_is_imported_once(folder: Path) -> None:
+    dumps = folder / "redis"
+    dumps.mkdir()
+    with running_redis(dumps) as server:
+        for key, value in KEYS.items():
+            server.set(key, value)
+        address = f"redis://127.0.0.1:{server.get_connection_kwargs()['port']}"
+        assert "Imported" not in run(address, "--dry-run").output
+        assert not (folder / "data").exists()
+        assert "Imported 1 hashes and 2 claims" in run(address).output
+        assert "Imported 0 hashes and 0 claims" in run(address).output
 
 
 def test_a_dry_run_writes_nothing(folder: Path) -> None:

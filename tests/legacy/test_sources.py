@@ -12,7 +12,7 @@ from fakeredis import TcpFakeServer
 
 from phash_dagster.legacy.keys import Entry
 from phash_dagster.legacy.sources import LegacySourceError, read_entries
-from tests.legacy.dumps import CID, HASH, KEYS, URI, write_rdb
+from tests.legacy.dumps import CID, HASH, KEYS, URI, running_redis, write_rdb
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 CLAIM = f"claim:post:label:{URI}:troll"
@@ -20,8 +20,15 @@ LATER = NOW + timedelta(days=2)
 
 
 @pytest.fixture
-def server() -> Iterator[redis.Redis]:
-    """A server on loopback that speaks Redis's protocol."""
+def real_server(tmp_path: Path) -> Iterator[redis.Redis]:
+    """Redis itself."""
+    with running_redis(tmp_path) as client:
+        yield client
+
+
+@pytest.fixture
+def fake_server() -> Iterator[redis.Redis]:
+    """What speaks Redis's protocol where Redis is not installed."""
     served = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
     served.daemon_threads = True
     thread = Thread(target=served.serve_forever, daemon=True)
@@ -31,6 +38,13 @@ def server() -> Iterator[redis.Redis]:
     served.shutdown()
     served.server_close()
     thread.join()
+
+
+@pytest.fixture(params=["fake", "real"])
+def server(request: pytest.FixtureRequest) -> redis.Redis:
+    """A server on loopback."""
+    found: redis.Redis = request.getfixturevalue(f"{request.param}_server")
+    return found
 
 
 def address(client: redis.Redis) -> str:
@@ -85,6 +99,32 @@ def test_a_running_server_is_read_and_not_written(server: redis.Redis) -> None:
     assert at is not None
     assert abs(at - LATER) < timedelta(minutes=1)
     assert server.dbsize() == len(KEYS) + 1
+
+
+def test_the_dump_of_a_real_server_holds_the_same_as_the_server(
+    real_server: redis.Redis, tmp_path: Path
+) -> None:
+    for key, value in KEYS.items():
+        real_server.set(key, value)
+    real_server.expire(CLAIM, 172_800)
+    # Redis writes small numbers as such, and compresses what is long and repeats itself.
+    real_server.set("claim:account:label:did:plc:a:spam", "-7")
+    real_server.set("phash:" + "b" * 300, "12345678901234567890")
+    real_server.set("phash:digits", "123456789")
+    real_server.set("phash:long", HASH * 100)
+    real_server.rpush("phash:queue", "of another type")
+    real_server.save()
+    dumped = {
+        entry.key: entry
+        for entry in read_entries(str(tmp_path / "dump.rdb"), NOW)
+        if entry.key != "queue:pending"
+    }
+    asked = {entry.key: entry for entry in read_entries(address(real_server), NOW)}
+    values = {key: entry.value for key, entry in asked.items()}
+    assert {key: entry.value for key, entry in dumped.items()} == values
+    assert len(values) == len(KEYS) - 1 + 4
+    assert values["phash:long"] == HASH * 100
+    assert {key for key, entry in dumped.items() if entry.expires_at} == {CLAIM}
 
 
 def test_many_keys_are_read_in_batches(server: redis.Redis) -> None:

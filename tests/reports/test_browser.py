@@ -1,7 +1,6 @@
 """The report in a browser: what it loads, how it fits, and that a keyboard and a reader suffice."""
 
 import base64
-import os
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,6 +15,7 @@ from phash_dagster.reports.charts import Chart
 from phash_dagster.reports.data import MatchReport
 from phash_dagster.reports.render import render_html
 from tests.browser import chromium, find_chromium
+from tests.programs import missing
 
 pytestmark = pytest.mark.slow
 
@@ -36,9 +36,7 @@ PIXEL = base64.b64decode(
 def browser() -> Iterator[Browser]:
     """One browser for all: Debian's."""
     if find_chromium() is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("Chromium is missing: install the package chromium")
-        pytest.skip("needs the package chromium")
+        missing("the package chromium")
     with chromium() as opened:
         yield opened
 

@@ -356,6 +356,9 @@ class Settings(BaseSettings):
         "auto",
         description="`slack`, `discord` or `json`; `auto` goes by the host of the webhook.",
     )
+    reports_to_chat: Literal["never", "daily", "weekly", "both"] = Field(
+        "never", description="Which scheduled reports are sent in short to the webhook, too."
+    )
     alert_severity: Literal["warning", "error"] = Field(
         "warning", description="`error` leaves out the checks that only warn."
     )

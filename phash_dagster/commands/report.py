@@ -68,15 +68,13 @@ def report(
 
 
 def _send(settings: "Settings", made: "MatchReport") -> None:
-    from phash_dagster.alerts.send import DeliveryError, deliver, webhook_format
-    from phash_dagster.alerts.text import note
+    from phash_dagster.alerts.send import DeliveryError, webhook_format
     from phash_dagster.clock import utc_now
-    from phash_dagster.reports.render import render_note
+    from phash_dagster.reports.chat import send_to_chat
 
     form = webhook_format(settings)
-    text = render_note(made, dagster_url=settings.dagster_url)
     try:
-        deliver(settings, note(form, text), utc_now())
+        send_to_chat(made, settings, utc_now())
     except DeliveryError as error:
         typer.echo(f"phash-dagster: not delivered as {form}: {error}", err=True)
         raise typer.Exit(1) from None

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 from pydantic import Field
 
+from phash_dagster.clock import Clock
 from phash_dagster.defs.jobs import write_report, write_weekly_report
 from phash_dagster.defs.resources import (
     ClockParam,
@@ -18,6 +19,7 @@ from phash_dagster.defs.resources import (
 
 if TYPE_CHECKING:
     from phash_dagster.reports.data import MatchReport
+    from phash_dagster.settings import Settings
 
 
 class ReportConfig(dg.Config):
@@ -28,7 +30,9 @@ class ReportConfig(dg.Config):
     )
 
 
-def _report_asset(name: str, *, days: int, about: str) -> dg.AssetsDefinition:
+def _report_asset(
+    name: str, *, days: int, about: str, every: Literal["daily", "weekly"]
+) -> dg.AssetsDefinition:
     """An asset of its own for each period: numbers over a day and a week are not one plot."""
 
     @dg.asset(
@@ -72,11 +76,29 @@ def _report_asset(name: str, *, days: int, about: str) -> dg.AssetsDefinition:
             metadata={
                 "report": dg.MetadataValue.path(path),
                 "summary": dg.MetadataValue.md(render_markdown(made)),
+                **_chat(made, settings, clock, every),
                 **_numbers(made),
             }
         )
 
     return report
+
+
+def _chat(
+    report: "MatchReport", settings: "Settings", clock: Clock, every: str
+) -> Mapping[str, str]:
+    """Send it to the chat if people want that. A chat that is down must not cost the report."""
+    from phash_dagster.alerts.send import DeliveryError
+    from phash_dagster.reports.chat import send_to_chat
+
+    wanted = settings.reports_to_chat in (every, "both")
+    if not wanted or not settings.alert_webhook_url.get_secret_value():
+        return {}
+    try:
+        send_to_chat(report, settings, clock())
+    except DeliveryError as error:
+        return {"chat": f"not delivered: {error}; `phash-dagster report --send` sends another"}
+    return {"chat": "delivered"}
 
 
 def _numbers(report: "MatchReport") -> Mapping[str, int | float]:
@@ -97,8 +119,8 @@ def _numbers(report: "MatchReport") -> Mapping[str, int | float]:
     }
 
 
-match_report = _report_asset("match_report", days=1, about="day")
-weekly_report = _report_asset("weekly_report", days=7, about="week")
+match_report = _report_asset("match_report", days=1, about="day", every="daily")
+weekly_report = _report_asset("weekly_report", days=7, about="week", every="weekly")
 
 daily_report_schedule = dg.ScheduleDefinition(
     name="daily_report",

@@ -6,10 +6,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from pydantic import SecretStr
 
 from phash_dagster.defs import match_report as module
 from phash_dagster.defs.jobs import write_report, write_weekly_report
 from phash_dagster.defs.machine_costs import machine_costs_at, run_costs
+from phash_dagster.settings import Settings
+from tests.alerts.webhook import Webhook, running_webhook
 from tests.analysis.conftest import Snapped
 from tests.defs.sensor_state import sqlite_instance
 from tests.preview.past import MEME, NOW, entry, post
@@ -31,6 +34,12 @@ def past(tmp_path: Path) -> Snapped:
     past.write(post("1", "a"), post("2", "a", hours_ago=72))
     past.put_in_force(entry())
     return past
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    with running_webhook() as hook:
+        yield hook
 
 
 def run(past: Snapped, instance: dg.DagsterInstance, job: str, **config: Any) -> dict[str, Any]:
@@ -91,6 +100,51 @@ def test_what_dagster_plots_are_numbers(past: Snapped, instance: dg.DagsterInsta
         "new_clusters": 0,
         "stream_gaps": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "job", "told"),
+    [
+        ("never", "write_report", False),
+        ("daily", "write_report", True),
+        ("daily", "write_weekly_report", False),
+        ("weekly", "write_report", False),
+        ("weekly", "write_weekly_report", True),
+        ("both", "write_report", True),
+    ],
+)
+def test_the_chat_gets_the_reports_that_are_wanted(
+    past: Snapped,
+    instance: dg.DagsterInstance,
+    webhook: Webhook,
+    wanted: str,
+    job: str,
+    told: bool,
+) -> None:
+    past.settings = with_chat(past, webhook, wanted)
+    found = run(past, instance, job)
+    assert ["Posts with images: " in one["text"] for one in webhook.messages] == [True] * told
+    assert found.get("chat") == ("delivered" if told else None)
+
+
+def test_a_chat_that_is_down_does_not_cost_the_report(
+    past: Snapped, instance: dg.DagsterInstance, webhook: Webhook
+) -> None:
+    webhook.status = 404
+    past.settings = with_chat(past, webhook, "both")
+    found = run(past, instance, "write_report")
+    assert Path(found["report"]).is_file()
+    assert found["chat"].startswith("not delivered: the webhook answered 404")
+
+
+def test_without_a_webhook_no_chat_is_told(past: Snapped, instance: dg.DagsterInstance) -> None:
+    past.settings = past.settings.model_copy(update={"reports_to_chat": "both"})
+    assert "chat" not in run(past, instance, "write_report")
+
+
+def with_chat(past: Snapped, webhook: Webhook, wanted: str) -> Settings:
+    update = {"alert_webhook_url": SecretStr(webhook.url), "reports_to_chat": wanted}
+    return past.settings.model_copy(update=update)
 
 
 @dg.job

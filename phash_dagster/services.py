@@ -48,9 +48,9 @@ def serve_daemon(settings: Settings) -> NoReturn:
     _become(daemon_command(), prepare_home(settings, os.environ))
 
 
-def serve_web(settings: Settings, *, host: str, port: int) -> NoReturn:
-    """Become the web server."""
-    _become(web_command(host, port), prepare_home(settings, os.environ))
+def serve_web(settings: Settings, *, host: str, port: int, read_only: bool = False) -> NoReturn:
+    """Become the web server; with `read_only` nothing can be started or changed through it."""
+    _become(web_command(host, port, read_only=read_only), prepare_home(settings, os.environ))
 
 
 def code_server_command(settings: Settings) -> list[str]:
@@ -65,9 +65,10 @@ def daemon_command() -> list[str]:
     return _dagster("dagster._daemon", "run", *_workspace())
 
 
-def web_command(host: str, port: int) -> list[str]:
+def web_command(host: str, port: int, *, read_only: bool = False) -> list[str]:
     """The command line of the web server."""
-    return _dagster("dagster_webserver", "-h", host, "-p", str(port), *_workspace())
+    only = ("--read-only",) if read_only else ()
+    return _dagster("dagster_webserver", "-h", host, "-p", str(port), *only, *_workspace())
 
 
 def _workspace() -> list[str]:

@@ -23,7 +23,9 @@ from tests.preview.past import entry
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     r"phash-dagster dev": "tests/test_stack.py::test_a_signal_to_dev_leaves_no_process_behind",
-    r"phash-dagster serve (code|daemon|web)": "tests/deploy/test_postgresql.py"
+    r"phash-dagster serve web( --read-only --port 3001)?": "tests/deploy/test_services.py"
+    "::test_the_three_find_each_other_and_the_pipeline_runs",
+    r"phash-dagster serve (code|daemon)": "tests/deploy/test_postgresql.py"
     "::test_the_pipeline_on_postgresql_does_what_was_published_with_several_runs_at_once",
     r"phash-dagster doctor": "tests/doctor/test_examine.py"
     "::test_the_command_prints_a_table_and_what_to_do",
@@ -43,6 +45,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     r"make dev( PORT=3001)?": "tests/testnet/test_newcomer.py"
     "::test_a_newcomer_gets_a_post_labelled",
     r"make data-model": "tests/analysis/test_data_model.py",
+    r"source \.venv/bin/activate": "tests/testnet/test_newcomer.py"
+    "::test_a_newcomer_gets_a_post_labelled",
     r"make quick": "Makefile",
     r"make coverage": "Makefile",
     r"bash \.ci/run": ".ci/run",

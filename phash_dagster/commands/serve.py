@@ -43,12 +43,15 @@ def web(
     host: Annotated[
         str, typer.Option(help="Address to listen on. The UI has no login: put one in front.")
     ] = "127.0.0.1",
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="For people who are to look and change nothing.")
+    ] = False,
 ) -> None:
     """The Dagster UI."""
     from phash_dagster.services import serve_web
 
     settings = settings_or_exit()
-    _or_exit(lambda: serve_web(settings, host=host, port=port))
+    _or_exit(lambda: serve_web(settings, host=host, port=port, read_only=read_only))
 
 
 def _or_exit(serve: Callable[[], NoReturn]) -> NoReturn:

@@ -55,6 +55,19 @@ def test_services_and_one_process_share_the_sensors_cursors() -> None:
     assert alone["python_module"]["location_name"] == services["grpc_server"]["location_name"]
 
 
+def test_the_command_for_systemd_runs_what_the_services_run() -> None:
+    command = (DEPLOY / "bin" / "phash-dagster").read_text(encoding="utf-8")
+    code = (DEPLOY / "systemd" / "phash-dagster-code.service").read_text(encoding="utf-8")
+    program = "/opt/phash-dagster/.venv/bin/phash-dagster"
+    assert f"{program} " in command
+    assert f"ExecStart={program} " in code
+    for name in ("User", "Group", "UMask", "EnvironmentFile"):
+        values = [line for line in code.splitlines() if line.startswith(f"{name}=")]
+        assert values
+        for line in values:
+            assert f"--property={line}" in command
+
+
 @pytest.fixture
 def services() -> dict[str, Any]:
     found: dict[str, Any] = read(DEPLOY / "compose.yaml")["services"]

@@ -14,7 +14,9 @@ from typing import Any
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from phash_dagster.cli import app
 from phash_dagster.sandbox import Sandbox
 from phash_dagster.sandbox.pipeline import LocalPipeline
 from phash_dagster.services import serve_code
@@ -82,6 +84,33 @@ def test_the_three_find_each_other_and_the_pipeline_runs(pipeline: LocalPipeline
     finally:
         for service in (web, daemon, code):
             service.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), ("-h", "127.0.0.1", "-p", "3000")),
+        (("--read-only", "--port", "3001"), ("-h", "127.0.0.1", "-p", "3001", "--read-only")),
+        (("--host", "0.0.0.0"), ("-h", "0.0.0.0", "-p", "3000")),
+    ],
+    ids=["default", "read-only", "host"],
+)
+def test_the_web_server_listens_on_loopback_unless_told_otherwise(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    expected: tuple[str, ...],
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(
+        "phash_dagster.services._become", lambda command, _: commands.append(command)
+    )
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    CliRunner().invoke(app, ["serve", "web", *options])
+    [command] = commands
+    module = command.index("dagster_webserver")
+    assert tuple(command[module + 1 : module + 1 + len(expected)]) == expected
+    assert ("--read-only" in command) == ("--read-only" in options)
 
 
 def test_a_code_server_that_was_killed_leaves_nothing_in_the_way(pipeline: LocalPipeline) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -55,9 +56,19 @@ class Checkout:
         table = section.partition("\n\n1. ")[0]
         return re.findall(r"^\| `([A-Z_]+)`", table, flags=re.MULTILINE)
 
-    def shows(self, command: str) -> bool:
-        """Whether the README names this command, at a prompt or in its text."""
-        return re.search(rf"(\$ |`)(\.venv/bin/)?{re.escape(command)}", self.readme) is not None
+    def follow(self, *words: str) -> str:
+        """Type a command that the README names, at a prompt or in its text."""
+        command = " ".join(words[:2])
+        assert re.search(rf"(\$ |`){re.escape(command)}\b", self.readme), f"not there: {command}"
+        return self.type(*words)
+
+    def type(self, *words: str) -> str:
+        """Type a command in a terminal that was made ready as the README says."""
+        ready = "source .venv/bin/activate"
+        assert f"$ {ready}\n" in self.readme
+        if words[0] == "make":
+            return self.run(*words)
+        return self.run("bash", "-c", f"{ready} && {shlex.join(words)}")
 
     def run(self, *words: str, accepts: int = 0) -> str:
         """Type a command; returns what it prints.
@@ -75,10 +86,6 @@ class Checkout:
         )
         assert done.returncode == accepts, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout
-
-    def phash_dagster(self, *arguments: str) -> str:
-        """Type a command of ours, as the README writes it."""
-        return self.run(".venv/bin/phash-dagster", *arguments)
 
     def add_settings(self, values: Mapping[str, str]) -> None:
         """Write settings into `.env`."""

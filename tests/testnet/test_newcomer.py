@@ -3,7 +3,9 @@
 Everything is typed as the README writes it. What is put in the place of something else:
 
 - The network. `.env` names the PLC directory, PDS and Jetstream of this test from the beginning,
-  since the README's defaults are the public ones. No CDN: images come from the author's PDS.
+  since the README's defaults are the public ones. No CDN: images come from the author's PDS. PLC
+  directory, PDS and Ozone are the real servers; Jetstream is the sandbox's, which is given what the
+  PDS's own firehose says.
 - uv takes packages from its cache (`UV_OFFLINE=1`), so that nothing is downloaded.
 - The picture is a generated one, and its hash stands in the rule file in the place of the README's.
 - The days in shadow mode, which the README advises, are as long as one post takes.
@@ -67,15 +69,17 @@ def world(testnet: Testnet) -> Iterator[World]:
 
 def test_a_newcomer_gets_a_post_labelled(world: World, tmp_path: Path) -> None:
     checkout, log = Checkout.clone(tmp_path / "phash-dagster"), tmp_path / "dev.log"
-    assert checkout.shows("make dev")
-    checkout.run("make", "environment")
+    demonstrated = checkout.follow("make", "demo")
+    assert "\nok " in demonstrated
+    assert "MISSING" not in demonstrated
     going_live = checkout.variables_for_going_live()
     network = {name: value for name, value in world.settings.items() if name not in going_live}
     checkout.add_settings(network)
 
     # "Your first rule in five minutes"
     (tmp_path / "meme.jpg").write_bytes(pictures.encode(MEME))
-    hashed, _, _ = checkout.phash_dagster("hash", str(tmp_path / "meme.jpg")).partition("  ")
+    picture = str(tmp_path / "meme.jpg")
+    hashed, _, _ = checkout.follow("phash-dagster", "hash", picture).partition("  ")
     rules = checkout.rules_of_the_readme()
     rules[0]["phashes"] = [hashed]
     assert rules[0]["mode"] == "shadow"
@@ -93,15 +97,15 @@ def test_a_newcomer_gets_a_post_labelled(world: World, tmp_path: Path) -> None:
         wait_for(lambda: bool(pipeline.actions()), "what would be done", log)
     actions = pipeline.actions()
     assert {(action.subject, action.state) for action in actions} == {(first.uri, State.SHADOW)}
-    assert "shadow" in checkout.phash_dagster("actions", "list")
-    report = Path(checkout.phash_dagster("report").strip().splitlines()[0])
+    assert "shadow" in checkout.type("phash-dagster", "actions", "list")
+    report = Path(checkout.follow("phash-dagster", "report").strip().splitlines()[0])
     assert f"{LABEL}:{hashed}" in (checkout.folder / report).read_text()
     assert not world.labels(first)
     assert not world.reports(first)
 
     # "Going live, safely"
     checkout.add_settings({name: world.settings.get(name, "live") for name in going_live})
-    findings = json.loads(checkout.run(".venv/bin/phash-dagster", "doctor", "--json"))["findings"]
+    findings = json.loads(checkout.follow("phash-dagster", "doctor", "--json"))["findings"]
     well = {one["about"] for one in findings if one["status"] == "ok"}
     assert {"login", "role"} <= well
     rules[0].pop("mode")
@@ -112,10 +116,11 @@ def test_a_newcomer_gets_a_post_labelled(world: World, tmp_path: Path) -> None:
         wait_for(lambda: world.labels(second) == {LABEL}, "the label at Ozone", log)
         wait_for(lambda: world.reports(second) == 1, "the report at Ozone", log)
         wait_for(pipeline.is_settled, "an end of all runs", log)
-        said = checkout.phash_dagster("explain", second.uri)
+        said = checkout.type("phash-dagster", "explain", second.uri)
     assert second.uri in said
     assert "sent" in said.splitlines()[-1]
-    assert "sent" in checkout.phash_dagster("actions", "list", "--state", "sent", second.uri)
+    sent = ("actions", "list", "--state", "sent", second.uri)
+    assert "sent" in checkout.type("phash-dagster", *sent)
     assert world.labels(second) == {LABEL}
 
     assert not left_behind(checkout)

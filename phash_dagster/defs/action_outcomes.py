@@ -32,6 +32,7 @@ TOO_LONG = timedelta(hours=6)
         "rule_precision counts them by rule, hash and distance."
     ),
     group_name="moderation",
+    tags={"contacts": "ozone"},
     kinds={"duckdb", "ozone"},
     owners=["team:moderation"],
 )

@@ -21,6 +21,7 @@ from phash_dagster.defs.tags import PRIORITY
         "`phash-dagster query`, or open it with any DuckDB client."
     ),
     group_name="moderation",
+    tags={"contacts": "nobody"},
     kinds={"duckdb"},
     owners=["team:moderation"],
 )

@@ -38,6 +38,7 @@ TRY_AGAIN_AFTER = timedelta(minutes=10)
         "is empty, keeps the members that it had. The accounts in EXEMPT_DIDS come on top."
     ),
     group_name="moderation",
+    tags={"contacts": "bluesky"},
     kinds={"duckdb", "bluesky"},
     owners=["team:moderation"],
 )

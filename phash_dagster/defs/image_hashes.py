@@ -60,6 +60,7 @@ class ImageHashesConfig(dg.Config):
         "image is given up; the config `retry_given_up` tries those again."
     ),
     group_name="images",
+    tags={"contacts": "image-hosts"},
     kinds={"duckdb", "python"},
     owners=["team:moderation"],
     retry_policy=dg.RetryPolicy(max_retries=2, delay=5),

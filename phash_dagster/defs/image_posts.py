@@ -24,6 +24,7 @@ image_posts = dg.AssetSpec(
     ),
     partitions_def=HOURLY,
     group_name="images",
+    tags={"contacts": "jetstream"},
     kinds={"parquet", "bluesky"},
     owners=["team:moderation"],
     metadata={"dagster/column_schema": COLUMNS},

@@ -44,6 +44,7 @@ def _report_asset(
             "same in short, and numbers to plot."
         ),
         group_name="moderation",
+        tags={"contacts": "webhook"},
         kinds={"html"},
         owners=["team:moderation"],
     )

@@ -191,6 +191,7 @@ def say_what_is_left(context: dg.HookContext) -> None:
         "own; DuckDB holds a copy for questions."
     ),
     group_name="moderation",
+    tags={"contacts": "ozone"},
     hooks={say_what_is_left},
     kinds={"sqlite", "ozone"},
     owners=["team:moderation"],

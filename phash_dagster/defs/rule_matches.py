@@ -44,6 +44,7 @@ COMMITTED = "Matches are committed"
         "rules added, those that follow find it done. Running it again changes nothing."
     ),
     group_name="rules",
+    tags={"contacts": "nobody"},
     kinds={"duckdb", "sql"},
     owners=["team:moderation"],
     retry_policy=dg.RetryPolicy(max_retries=2, delay=5),

@@ -46,6 +46,7 @@ _LONGEST_TABLE = 100
         "and stored, never acted upon."
     ),
     group_name="rules",
+    tags={"contacts": "nobody"},
     kinds={"json", "duckdb"},
     owners=["team:moderation"],
     # The sensor asks once for each change; a busy database must not keep rules out of force.

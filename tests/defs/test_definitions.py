@@ -1,5 +1,6 @@
 """The Definitions object: it loads, and explains itself to a newcomer."""
 
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -44,6 +45,34 @@ def test_every_asset_explains_itself(defs: dg.Definitions) -> None:
         assert node.group_name != "default"
         assert node.owners
         assert node.kinds
+
+
+def test_every_asset_says_whom_it_contacts(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    contacts = {key.to_user_string(): graph.get(key).tags for key in graph.get_all_asset_keys()}
+    assert contacts.keys() == ASSETS
+    reached = {name: tags["contacts"] for name, tags in contacts.items()}
+    assert {name for name, whom in reached.items() if whom == "ozone"} == {
+        "moderation_actions",
+        "action_outcomes",
+    }
+    assert {name: whom for name, whom in reached.items() if whom not in ("ozone", "nobody")} == {
+        "image_posts": "jetstream",
+        "image_hashes": "image-hosts",
+        "exempt_accounts": "bluesky",
+        "match_report": "webhook",
+        "weekly_report": "webhook",
+    }
+
+
+def test_the_selections_of_the_docs_select_something(defs: dg.Definitions) -> None:
+    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("| Selection | Shows |")
+    selections = re.findall(r"^\| `(.+?)` \|", table.partition("\n\n")[0], flags=re.MULTILINE)
+    assert len(selections) >= 5
+    graph = defs.resolve_asset_graph()
+    for selection in selections:
+        assert dg.AssetSelection.from_string(selection).resolve(graph), selection
 
 
 def test_data_flows_one_way(defs: dg.Definitions) -> None:

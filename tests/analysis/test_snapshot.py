@@ -16,8 +16,9 @@ from phash_dagster.images.coverage import hour_coverage
 from phash_dagster.images.model import ImageHash, ImageReference, ImageResult, Outcome
 from phash_dagster.images.store import save_results
 from phash_dagster.ingest import IngestRecords
+from phash_dagster.maintenance.forget import forget_hours
 from phash_dagster.warehouse.compaction import compact_files
-from phash_dagster.warehouse.image_posts import SCHEMA
+from phash_dagster.warehouse.image_posts import SCHEMA, hour_key
 from tests.analysis.conftest import Snapped
 from tests.analysis.reading import opened, rows, tables, working_rows
 from tests.ingest import records
@@ -176,6 +177,21 @@ def test_a_snapshot_that_is_open_stays_as_it_is(filled: Snapped) -> None:
         assert rows(connection, "image_outcomes") == working_rows(
             filled.warehouse, "image_outcomes"
         )
+
+
+def test_what_is_forgotten_is_gone_from_a_snapshot_that_is_open_too(filled: Snapped) -> None:
+    # People who asked for their posts to be kept for so long do not ask for exceptions.
+    filled.take()
+    [old] = [key for key in filled.posts.partition_keys() if key < hour_key(NOW - timedelta(days=1))]
+    with filled.open() as connection:
+        posts, hashes = rows(connection, "image_posts"), rows(connection, "image_hashes")
+        forget_hours(filled.posts, filled.warehouse, [old])
+        assert len(rows(connection, "image_posts")) < len(posts)
+        assert rows(connection, "image_hashes") == hashes
+        filled.take()
+        still_there = rows(connection, "image_hashes")
+        assert still_there == working_rows(filled.warehouse, "image_hashes")
+        assert len(still_there) < len(hashes)
 
 
 def test_compaction_under_an_open_snapshot_changes_nothing(filled: Snapped) -> None:

@@ -35,8 +35,8 @@ PARQUET: Final = ("image_posts", "ingest_batches")
 ALSO_FILES: Final = """\
 The first two are read in place from the Parquet files of the pipeline, so a snapshot that was
 opened long ago shows posts that came later. `image_hashes` and `image_outcomes` are views over
-Parquet files, too, as of the snapshot, without what was forgotten or hashed anew since. The others are
-copies of the tables in the working file.
+Parquet files, too, as of the snapshot, without what was forgotten or hashed anew since. The others
+are copies of the tables in the working file.
 """
 
 REFERENCES: Final = (

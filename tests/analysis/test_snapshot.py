@@ -182,7 +182,9 @@ def test_a_snapshot_that_is_open_stays_as_it_is(filled: Snapped) -> None:
 def test_what_is_forgotten_is_gone_from_a_snapshot_that_is_open_too(filled: Snapped) -> None:
     # People who asked for their posts to be kept for so long do not ask for exceptions.
     filled.take()
-    [old] = [key for key in filled.posts.partition_keys() if key < hour_key(NOW - timedelta(days=1))]
+    [old] = [
+        key for key in filled.posts.partition_keys() if key < hour_key(NOW - timedelta(days=1))
+    ]
     with filled.open() as connection:
         posts, hashes = rows(connection, "image_posts"), rows(connection, "image_hashes")
         forget_hours(filled.posts, filled.warehouse, [old])

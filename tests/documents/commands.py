@@ -83,6 +83,16 @@ def commands_in(page: Path) -> Iterator[Documented]:
             yield Documented(name, line)
 
 
+def commands_of_section(page: Path, heading: str) -> Iterator[Documented]:
+    """The command lines behind prompts below a heading, up to the next of its kind."""
+    name, text = str(page.relative_to(ROOT)), page.read_text(encoding="utf-8")
+    _, _, section = text.partition(f"\n{heading}\n")
+    assert section, f"{name} has no {heading!r}"
+    level = heading.partition(" ")[0]
+    for _, block in _FENCE.findall(section.partition(f"\n{level} ")[0]):
+        yield from _behind_prompts(name, block)
+
+
 def _behind_prompts(page: str, block: str) -> Iterator[Documented]:
     line: str | None = None
     shown: list[str] = []

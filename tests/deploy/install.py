@@ -1,0 +1,204 @@
+"""Follows docs/production.md, *With systemd*, on a Debian of its own, and sees that it works.
+
+    python -m tests.deploy.install
+    python -m tests.deploy.install --postgresql
+
+Every command of the page is typed as it stands there; the network is the sandbox's. Then: a post is
+labelled; a killed service comes back; commands, metrics and a backup do what the page says; the
+data is lost and comes back from the backup; an upgrade and a restart lose nothing.
+
+Needs root, debootstrap and systemd-container. Takes minutes, most of them for Debian and packages;
+`--base FOLDER` keeps the Debian, as it is before anything is done to it, for the next time.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from phash_dagster.sandbox import Post, Sandbox
+from phash_dagster.sandbox import images as pictures
+from tests.deploy.machine import Machine, make_root, running
+from tests.documents.commands import ROOT, commands_of_section
+from tests.pipeline.conftest import rule, sent_events
+
+PAGE: Final = ROOT / "docs" / "production.md"
+MEME: Final = pictures.photo(7)
+LABEL: Final = "known"
+SERVICES: Final = ("phash-dagster-code", "phash-dagster-daemon", "phash-dagster-web")
+WAIT_SECONDS: Final = 300.0
+POSTGRESQL: Final = ("apt-get install", "runuser -u postgres")
+"""How the commands begin that only who wants PostgreSQL types; they come first then."""
+
+NAMED_BACKUP: Final = "phash-dagster-20261123T034000Z.zip"
+"""The name that the page gives to a backup."""
+
+
+@dataclass
+class Installation:
+    """What is done on the machine, and on the network that it watches."""
+
+    machine: Machine
+    sandbox: Sandbox
+    postgresql: bool
+    backup: str = NAMED_BACKUP
+    folder: str = "/root"
+    posts: list[Post] = field(default_factory=list)
+
+    def follow(self, heading: str) -> None:
+        """Type the commands of a section as they stand there; there must be some."""
+        lines = list(self._lines(heading))
+        assert lines, heading
+        for line in lines:
+            self.type(line)
+            if "code.env" in line:
+                self._fill_in()
+
+    def _lines(self, heading: str) -> Iterator[str]:
+        """Its commands, without those for Docker."""
+        lines = [command.line for command in commands_of_section(PAGE, heading)]
+        if self.postgresql:
+            yield from (line for line in lines if line.startswith(POSTGRESQL))
+        for line in lines:
+            if not line.startswith(POSTGRESQL) and "docker" not in line and "-o 10001" not in line:
+                yield line
+
+    def type(self, line: str) -> str:
+        """Type a command in the folder where the one before ended; returns what it prints."""
+        print(f"# {line}", flush=True)
+        line = line.replace(NAMED_BACKUP, self.backup)
+        # What a person answers with yes, and leaves with q.
+        line = line.replace("apt-get install", "apt-get install --yes").replace("git pull", "true")
+        printed = self.machine.run(f"cd {self.folder}\n{line}\npwd > /run/folder")
+        self.folder = self.machine.run("cat /run/folder").strip()
+        return printed
+
+    def _fill_in(self) -> None:
+        """What a person writes into the files of settings and rules."""
+        settings = {**self.sandbox.settings_environment(), "MODERATION_MODE": "live"}
+        lines = (f"{name}={value}\n" for name, value in settings.items())
+        self.machine.write("/etc/phash-dagster/code.env", "".join(lines))
+        rules = [rule(MEME, LABEL, toLabel=True)]
+        self.machine.write("/etc/phash-dagster/rules/blobs.json", json.dumps(rules))
+        if self.postgresql:
+            self.machine.run("sed -i 's/^#\\(.*postgresql\\)/\\1/' /etc/phash-dagster/env")
+
+    def label_another(self, what: str) -> None:
+        """Publish the picture that the rule knows, and wait for its label."""
+        author = self.sandbox.world.create_account(f"author-{len(self.posts)}.test")
+        image = pictures.encode(MEME) + author.did.encode()  # a blob of its own
+        self.posts.append(self.sandbox.world.publish_post(author, [image]))
+        start = time.monotonic()
+        self.wait_for(self._all_labelled, what)
+        print(f"ok: {what}, after {time.monotonic() - start:.0f} s", flush=True)
+
+    def _all_labelled(self) -> bool:
+        sent = sent_events(self.sandbox)
+        labels = {subject: times for (subject, kind, _), times in sent.items() if "Label" in kind}
+        assert set(labels.values()) <= {1}, f"labelled twice: {labels}"
+        return labels.keys() == {post.uri for post in self.posts}
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for something that the services do.
+
+        Raises:
+            AssertionError: They did not; what they say is printed before.
+        """
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                units = "-u 'phash-dagster-*'"
+                print(self.machine.run(f"journalctl --no-pager -n 200 {units}", check=False))
+                raise AssertionError(f"{what}: not in time")
+            time.sleep(1)
+
+    def wait_for_services(self) -> None:
+        for unit in SERVICES:
+            self.wait_for(partial(self.machine.is_active, unit), f"{unit} runs")
+
+
+def see_that_it_works(one: Installation) -> None:
+    """The page from top to bottom, and what it promises."""
+    machine = one.machine
+    one.follow("## With systemd")
+    one.wait_for_services()
+    # It begins to read where the network is at its first look; what was posted before is not its.
+    looked = "journalctl --no-pager -u phash-dagster-daemon -g 'jetstream_sensor skipped'"
+    one.wait_for(lambda: "jetstream_sensor" in machine.run(looked, check=False), "a first look")
+    one.label_another("a post is labelled")
+    print(machine.run("systemctl --no-pager status 'phash-dagster-*' | grep -E '●|Active'"))
+    assert one.posts[0].uri in one.type("phash-dagster actions list --state sent --json")
+    see_that_secrets_stay_where_they_belong(one)
+
+    machine.run("systemctl kill --signal=KILL phash-dagster-code")
+    one.label_another("after the code server was killed")
+
+    one.type("systemctl enable --now phash-dagster-metrics")
+    scraped = "curl --silent --fail http://127.0.0.1:9477/metrics"
+    one.wait_for(lambda: "actions_sent_total" in machine.run(scraped, check=False), "metrics")
+    print("ok: metrics", flush=True)
+
+    one.follow("## Upgrade")
+    one.wait_for_services()
+    one.label_another("after the upgrade")
+
+    one.type("systemctl start phash-dagster-backup")
+    backups = machine.run("ls -t /var/lib/phash-dagster-backups").split()
+    assert len(backups) == 2, backups
+    one.backup = backups[0]
+    one.label_another("after the backup, of which it knows nothing")
+    if one.postgresql:
+        see_that_databases_are_empty(one)
+    one.follow("## Restore")
+    one.wait_for_services()
+    one.label_another("after the restore, and nothing twice")
+    one.type("phash-dagster doctor")
+
+
+def see_that_secrets_stay_where_they_belong(one: Installation) -> None:
+    """Only the code server knows the password."""
+    password = one.sandbox.settings_environment()["AUTOMOD_PASSWORD"]
+    for unit in SERVICES:
+        show = f"systemctl show --property=MainPID --value {unit}"
+        seen = one.machine.run(f"tr '\\0' '\\n' < /proc/$({show})/environ")
+        assert (password in seen) == (unit == "phash-dagster-code"), unit
+    print("ok: only the code server has the password", flush=True)
+
+
+def see_that_databases_are_empty(one: Installation) -> None:
+    """For the restore: the page asks for it."""
+    one.machine.run("systemctl stop phash-dagster.target")
+    for command in ("dropdb phash", "createdb --owner phash-dagster phash"):
+        one.machine.run(f"runuser -u postgres -- {command}")
+
+
+def main() -> int:
+    """Make the machine, and try it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--postgresql", action="store_true", help="with PostgreSQL, too")
+    parser.add_argument("--base", type=Path, help="where Debian is kept")
+    options = parser.parse_args()
+    with TemporaryDirectory(prefix="phash-machine-") as temporary:
+        root = Path(temporary, "root")
+        base = options.base or Path(temporary, "base")
+        make_root(base)
+        subprocess.run(["cp", "--archive", str(base), str(root)], check=True)
+        checkout = root / "opt" / "phash-dagster"
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(checkout)], check=True)
+        with Sandbox() as sandbox, running(root) as machine:
+            see_that_it_works(Installation(machine, sandbox, options.postgresql))
+    print("All of the page works.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -119,6 +119,11 @@ class Installation:
                 raise AssertionError(f"{what}: not in time")
             time.sleep(1)
 
+    def wait_for_words(self, words: str, what: str) -> None:
+        """Wait until a service has said this."""
+        said = f"journalctl --no-pager --quiet -u 'phash-dagster-*' --grep '{words}'"
+        self.wait_for(lambda: bool(self.machine.run(said, check=False).strip()), what)
+
     def wait_for_services(self) -> None:
         for unit in SERVICES:
             self.wait_for(partial(self.machine.is_active, unit), f"{unit} runs")
@@ -129,9 +134,9 @@ def see_that_it_works(one: Installation) -> None:
     machine = one.machine
     one.follow("## With systemd")
     one.wait_for_services()
-    # It begins to read where the network is at its first look; what was posted before is not its.
-    looked = "journalctl --no-pager -u phash-dagster-daemon -g 'jetstream_sensor skipped'"
-    one.wait_for(lambda: "jetstream_sensor" in machine.run(looked, check=False), "a first look")
+    # Posts from before the first look are not read, those from before the rules are the past.
+    one.wait_for_words("jetstream_sensor skipped", "a first look")
+    one.wait_for_words("load_rules .* RUN_SUCCESS", "the rules in force")
     one.label_another("a post is labelled")
     print(machine.run("systemctl --no-pager status 'phash-dagster-*' | grep -E '●|Active'"))
     assert one.posts[0].uri in one.type("phash-dagster actions list --state sent --json")

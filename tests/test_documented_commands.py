@@ -45,6 +45,14 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     r"make dev( PORT=3001)?": "tests/testnet/test_newcomer.py"
     "::test_a_newcomer_gets_a_post_labelled",
     r"make data-model": "tests/analysis/test_data_model.py",
+    r"useradd .*": "tests/deploy/install.py::see_that_it_works",
+    r"systemd-run .*": "tests/deploy/install.py::see_that_it_works",
+    r"systemctl .*": "tests/deploy/install.py::see_that_it_works",
+    r"install .*": "tests/deploy/install.py::see_that_it_works",
+    r"cp .*/etc/.*": "tests/deploy/install.py::see_that_it_works",
+    r"cd /opt/.*": "tests/deploy/install.py::see_that_it_works",
+    r"mv .*": "tests/deploy/install.py::see_that_it_works",
+    r"(apt-get|createuser|createdb) .*": "tests/deploy/install.py::see_that_it_works",
     r"source \.venv/bin/activate": "tests/testnet/test_newcomer.py"
     "::test_a_newcomer_gets_a_post_labelled",
     r"make quick": "Makefile",
@@ -55,10 +63,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
 
 NOT_RUN: Final[Mapping[str, str]] = {
     r"docker .*|cp \.env\.example \.env|cd deploy|echo alice .*": "needs Docker",
-    r"useradd .*|systemctl .*|install .*|cp .*/etc/.*|cd /opt/.*|mv .*": "installs services",
-    r"apt-get .*|createuser .*|createdb .*": "installs PostgreSQL",
-    r"chmod .*": "changes modes",
     r"git pull": "takes another release",
+    r"chmod .*": "changes modes",
     r"cp \.\./predecessor/.*": "copies a file",
     r"uv run .*": "takes minutes and gigabytes",
 }
@@ -168,9 +174,17 @@ def add_a_plain_picture(prepared: Prepared) -> None:
 
 
 def make_a_backup(prepared: Prepared) -> None:
-    """The backup that the pages name, and an empty pipeline's folder to restore it into."""
+    """The backup that the pages name."""
     made = CliRunner().invoke(app, ["backup", str(prepared.desk / "backups" / BACKUP)])
     assert made.exit_code == 0, made.output
+
+
+def lose_the_data(prepared: Prepared) -> None:
+    """There is a backup, and nothing else."""
+    make_a_backup(prepared)
+    data = Path(prepared.variables["DATA_DIR"])
+    data.rename(data.with_suffix(".broken"))
+    data.mkdir()
 
 
 def undo_a_label(_: Prepared) -> None:
@@ -180,7 +194,8 @@ def undo_a_label(_: Prepared) -> None:
 
 BEFORE: Final[Mapping[str, Callable[[Prepared], None]]] = {
     r"docs/commands\.md: phash-dagster rules lint": add_a_plain_picture,
-    r".*: phash-dagster restore .*": make_a_backup,
+    r".*: phash-dagster restore --check .*": make_a_backup,
+    r".*: phash-dagster restore /.*": lose_the_data,
     r".*: phash-dagster actions list .*negate_label.*": undo_a_label,
 }
 """What has happened before a command is run."""

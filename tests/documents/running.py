@@ -27,8 +27,7 @@ SUBSTITUTES: Final[Mapping[str, Substitute]] = {
     r"\b73a939fd3ca8bc8b\b|\bHASH\b": lambda _: raid_hash(),
     r"\bID\b": lambda _: SLOGAN,
     r"\bNAME\b": lambda _: "silent-rules",
-    r"/var/lib/phash-dagster": lambda prepared: str(prepared.folder / "restored"),
-    r"/backups/": lambda prepared: f"{prepared.desk}/backups/",
+    r"/var/lib/phash-dagster-backups/": lambda prepared: f"{prepared.desk}/backups/",
     r"\[OLD\] \[NEW\]": lambda prepared: f"{prepared.folder}/rules new.json",
 }
 """Patterns of what stands in the pages, and what stands for it here."""

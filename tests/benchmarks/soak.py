@@ -32,6 +32,7 @@ from rich.console import Console
 from stamina.instrumentation import set_on_retry_hooks
 
 from phash_dagster.clock import utc_now
+from phash_dagster.rules import load_folder, save_version
 from phash_dagster.sandbox import Sandbox
 from phash_dagster.sandbox import images as pictures
 from phash_dagster.sandbox.identifiers import microseconds
@@ -74,6 +75,7 @@ class Soak:
     def run(self, minutes: float) -> None:
         """Let it all go on for so long."""
         write_rules(self.pipeline, "blobs.json", [known_rule()])
+        self._put_rules_in_force()
         self._start_reading()
         with (
             self.pipeline.daemon() as daemon,
@@ -132,6 +134,13 @@ class Soak:
         for future in futures:
             future.result()
 
+    def _put_rules_in_force(self) -> None:
+        """As they were before the network began: what people post is live, and not the past."""
+        settings = self.pipeline.settings
+        loaded = load_folder(settings.rules_dir, settings.phash_hamming_threshold, self.clock.start)
+        with self.pipeline.warehouse.write() as connection:
+            save_version(connection, loaded.ruleset, self.clock.start)
+
     def _start_reading(self) -> None:
         """Let the sensor begin where the network does, which lies in our past."""
         environment = dict(self.pipeline.environment)
@@ -162,7 +171,8 @@ class Soak:
     def _change_rules(self) -> None:
         number = 0
         while not self.stopped.wait(1):
-            if self.clock.hours >= (number + 1) * RULES_CHANGE_HOURS:
+            # Between two maintenances: hours that have yet to be matched are not removed.
+            if self.clock.hours >= (number + 0.5) * RULES_CHANGE_HOURS:
                 number += 1
                 picture = pictures.photo(50_000 + number, SIZE)
                 write_rules(
@@ -209,8 +219,6 @@ def soak(folder: Path, output: Path, options: argparse.Namespace) -> Result:
         variables = {
             **sandbox.settings_environment(),
             "MODERATION_MODE": "live",
-            # Rules come into force by our clock, after all of the network's posts.
-            "BACKFILL_MODE": "live",
             **dict(options.set),
         }
         pipeline = LocalPipeline.under(folder, variables)

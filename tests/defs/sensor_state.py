@@ -14,6 +14,7 @@ from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
     InstigatorType,
+    ScheduleInstigatorData,
     SensorInstigatorData,
     TickData,
     TickStatus,
@@ -64,13 +65,17 @@ def store_cursor(instance: dg.DagsterInstance, cursor: Cursor) -> None:
 
 
 def add_ticks(
-    instance: dg.DagsterInstance, name: str, ticks: Sequence[tuple[float, str | None]]
+    instance: dg.DagsterInstance,
+    name: str,
+    ticks: Sequence[tuple[float, str | None]],
+    *,
+    of_schedule: bool = False,
 ) -> None:
-    """Store ticks of a sensor that ended: when, in unix seconds, and by which error."""
+    """Store ticks that ended: when, in unix seconds, and by which error. Of a sensor by default."""
     origin = _origin(name)
-    state = InstigatorState(
-        origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData()
-    )
+    kind = InstigatorType.SCHEDULE if of_schedule else InstigatorType.SENSOR
+    data = ScheduleInstigatorData("0 6 * * *") if of_schedule else SensorInstigatorData()
+    state = InstigatorState(origin, kind, InstigatorStatus.RUNNING, data)
     if not instance.get_instigator_state(state.instigator_origin_id, state.selector_id):
         instance.add_instigator_state(state)
     for timestamp, error in ticks:
@@ -78,7 +83,7 @@ def add_ticks(
             TickData(
                 instigator_origin_id=origin.get_id(),
                 instigator_name=name,
-                instigator_type=InstigatorType.SENSOR,
+                instigator_type=kind,
                 status=TickStatus.FAILURE if error else TickStatus.SKIPPED,
                 timestamp=timestamp,
                 selector_id=state.selector_id,

@@ -70,7 +70,11 @@ def busy_sensor() -> None:
 
 
 REPOSITORY = dg.Definitions(
-    assets=[thing], asset_checks=[lag, never_evaluated], jobs=[hourly, daily], sensors=[busy_sensor]
+    assets=[thing],
+    asset_checks=[lag, never_evaluated],
+    jobs=[hourly, daily],
+    sensors=[busy_sensor],
+    schedules=[dg.ScheduleDefinition(name="every_morning", job=daily, cron_schedule="0 6 * * *")],
 ).get_repository_def()
 
 
@@ -296,6 +300,17 @@ def test_a_sensor_is_told_once_several_ticks_in_a_row_failed(alarms: Alarms) -> 
     add_ticks(alarms.instance, "busy_sensor", [(stamp, None)])
     alarms.look(minutes=1)
     assert alarms.look(minutes=5)[0].startswith("The sensor busy_sensor is well again")
+
+
+def test_a_schedule_is_told_at_the_first_tick_that_failed(alarms: Alarms) -> None:
+    """The next one may be a day away."""
+    stamp = alarms.now.timestamp()
+    add_ticks(alarms.instance, "every_morning", [(stamp - 9, "no such job")], of_schedule=True)
+    assert alarms.look() == ["The schedule every_morning fails"]
+    assert alarms.webhook.messages[0]["alerts"][0]["detail"] == "no such job"
+    add_ticks(alarms.instance, "every_morning", [(stamp, None)], of_schedule=True)
+    alarms.look(minutes=1)
+    assert alarms.look(minutes=5)[0].startswith("The schedule every_morning is well again")
 
 
 def test_sensors_of_other_code_are_left_alone(alarms: Alarms) -> None:

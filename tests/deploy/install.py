@@ -12,7 +12,6 @@ Needs root, debootstrap and systemd-container. Takes minutes, most of them for D
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -23,15 +22,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from phash_dagster.sandbox import Post, Sandbox
-from phash_dagster.sandbox import images as pictures
+from phash_dagster.sandbox import Sandbox
+from tests.deploy.known_posts import KnownPosts, rule_file
 from tests.deploy.machine import Machine, make_root, running
 from tests.documents.commands import ROOT, commands_of_section
-from tests.pipeline.conftest import rule, sent_events
 
 PAGE: Final = ROOT / "docs" / "production.md"
-MEME: Final = pictures.photo(7)
-LABEL: Final = "known"
 SERVICES: Final = ("phash-dagster-code", "phash-dagster-daemon", "phash-dagster-web")
 WAIT_SECONDS: Final = 300.0
 POSTGRESQL: Final = ("apt-get install", "runuser -u postgres")
@@ -50,7 +46,10 @@ class Installation:
     postgresql: bool
     backup: str = NAMED_BACKUP
     folder: str = "/root"
-    posts: list[Post] = field(default_factory=list)
+    known: KnownPosts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.known = KnownPosts(self.sandbox)
 
     def follow(self, heading: str) -> None:
         """Type the commands of a section as they stand there; there must be some."""
@@ -85,25 +84,12 @@ class Installation:
         settings = {**self.sandbox.settings_environment(), "MODERATION_MODE": "live"}
         lines = (f"{name}={value}\n" for name, value in settings.items())
         self.machine.write("/etc/phash-dagster/code.env", "".join(lines))
-        rules = [rule(MEME, LABEL, toLabel=True)]
-        self.machine.write("/etc/phash-dagster/rules/blobs.json", json.dumps(rules))
+        self.machine.write("/etc/phash-dagster/rules/blobs.json", rule_file())
         if self.postgresql:
             self.machine.run("sed -i 's/^#\\(.*postgresql\\)/\\1/' /etc/phash-dagster/env")
 
     def label_another(self, what: str) -> None:
-        """Publish the picture that the rule knows, and wait for its label."""
-        author = self.sandbox.world.create_account(f"author-{len(self.posts)}.test")
-        image = pictures.encode(MEME) + author.did.encode()  # a blob of its own
-        self.posts.append(self.sandbox.world.publish_post(author, [image]))
-        start = time.monotonic()
-        self.wait_for(self._all_labelled, what)
-        print(f"ok: {what}, after {time.monotonic() - start:.0f} s", flush=True)
-
-    def _all_labelled(self) -> bool:
-        sent = sent_events(self.sandbox)
-        labels = {subject: times for (subject, kind, _), times in sent.items() if kind == "label"}
-        assert set(labels.values()) <= {1}, f"labelled twice: {labels}"
-        return labels.keys() == {post.uri for post in self.posts}
+        self.known.label_another(what, self.wait_for)
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for something that the services do.
@@ -139,7 +125,7 @@ def see_that_it_works(one: Installation) -> None:
     one.wait_for_words("load_rules .* RUN_SUCCESS", "the rules in force")
     one.label_another("a post is labelled")
     print(machine.run("systemctl --no-pager status 'phash-dagster-*' | grep -E '●|Active'"))
-    assert one.posts[0].uri in one.type("phash-dagster actions list --state sent --json")
+    assert one.known.posts[0].uri in one.type("phash-dagster actions list --state sent --json")
     see_that_secrets_stay_where_they_belong(one)
 
     machine.run("systemctl kill --signal=KILL phash-dagster-code")

@@ -14,6 +14,8 @@ from phash_dagster.moderation.ledger import Ledger
 from phash_dagster.warehouse import Warehouse
 from tests.programs import needed
 
+pytestmark = pytest.mark.slow
+
 PROMETHEUS = Path(__file__).parents[2] / "deploy" / "prometheus"
 CASES = Path(__file__).with_name("alerts.test.yaml")
 

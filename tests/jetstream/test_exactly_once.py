@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from phash_dagster.jetstream.cursor import Cursor
 from phash_dagster.warehouse import ImagePost
 from tests.jetstream.fakes import SECOND, FakeClock, FakeHost, FakeNetwork, Happening
 from tests.jetstream.frames import TIME_US
+
+pytestmark = pytest.mark.slow
 
 Row = tuple[str, str | None, str | None, str]
 HOSTS = ("a", "b", "c")

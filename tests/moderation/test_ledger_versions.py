@@ -20,6 +20,8 @@ from phash_dagster.moderation.ledger_schema import metadata
 from tests.moderation.builders import NOW, TTL, ManualClock, action_on_post
 from tests.moderation.scripted_ozone import AT_ONCE, ScriptedOzone
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = sorted(Path(__file__).with_name("ledger_versions").glob("*.sql"))
 
 KEYS = {

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from phash_dagster.images.model import Outcome
 from phash_dagster.moderation.actions import Action, Event, State
 from phash_dagster.moderation.ledger import Ledger
@@ -24,6 +26,8 @@ from tests.analysis.world import (
 from tests.moderation.builders import action_on_post
 from tests.preview.past import MEME, NOW, OTHER, entry, post
 from tests.reports.conftest import SINCE, made
+
+pytestmark = pytest.mark.slow
 
 
 def expected_outcomes(world: World, since: datetime) -> Counter[str]:

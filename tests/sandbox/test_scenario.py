@@ -18,6 +18,8 @@ from phash_dagster.sandbox.scenario import DEFAULT_POSTS, Scenario, ScenarioRule
 from phash_dagster.sandbox.scenario_plan import plan
 from phash_dagster.warehouse import ImagePost
 
+pytestmark = pytest.mark.slow
+
 THRESHOLD = 3
 FAR = 8
 

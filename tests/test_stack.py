@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from phash_dagster.stack import (
     stop,
     storage_is_named_by_url,
 )
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -111,9 +111,7 @@ def test_stopping_ends_the_whole_group_even_if_it_does_not_listen() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_to_dev_leaves_no_process_behind(number: signal.Signals, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ,
         "DATA_DIR": str(tmp_path),

@@ -1,7 +1,6 @@
 """Messages on their way to a webhook: what counts as delivered; its address stays secret."""
 
 import logging
-import socket
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from phash_dagster.alerts.send import DeliveryError, deliver, tell, webhook_form
 from phash_dagster.settings import Settings, settings_from
 from tests.alerts.builders import NOW, notice
 from tests.alerts.webhook import PATH, Webhook, running_webhook
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -58,13 +58,6 @@ def test_a_wish_to_wait_is_passed_on(webhook: Webhook) -> None:
     with pytest.raises(DeliveryError) as caught:
         deliver(settings(webhook), {"text": "x"}, NOW)
     assert caught.value.retry_after == timedelta(seconds=90).total_seconds()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize(

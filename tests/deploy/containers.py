@@ -11,10 +11,8 @@ Needs root, an engine with `docker compose`, and the images that deploy/ names.
 
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +21,13 @@ from typing import Final
 
 from phash_dagster.sandbox import Sandbox
 from tests.deploy.forward import reached_at
-from tests.deploy.known_posts import KnownPosts, rule_file
+from tests.deploy.known_posts import NAMED_BACKUP, PAGE, KnownPosts, rule_file
+from tests.deploy.waiting import wait_for
 from tests.documents.commands import ROOT, commands_of_section
+from tests.ports import free_port
 
-PAGE: Final = ROOT / "docs" / "production.md"
 PROJECT: Final = "phash-dagster-tried"
 """Not the one of a pipeline that runs here in earnest."""
-
-NAMED_BACKUP: Final = "phash-dagster-20261123T034000Z.zip"
-WAIT_SECONDS: Final = 300.0
 
 
 @dataclass
@@ -92,17 +88,8 @@ class Installation:
         self.known.label_another(what, self.wait_for)
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for something that the services do.
-
-        Raises:
-            AssertionError: They did not; what they say is printed before.
-        """
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not condition():
-            if time.monotonic() > deadline:
-                print(self.type("docker compose logs --tail 100"))
-                raise AssertionError(f"{what}: not in time")
-            time.sleep(1)
+        """Wait for something that the services do."""
+        wait_for(condition, what, lambda: self.type("docker compose logs --tail 100"))
 
     def wait_for_words(self, service: str, words: str) -> None:
         """Wait until a service has said this."""
@@ -147,13 +134,6 @@ def address_of_this_machine() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def free_port() -> str:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
-
-
 def main() -> int:
     """Try it, and remove it."""
     with TemporaryDirectory(prefix="phash-containers-") as temporary, Sandbox() as sandbox:
@@ -162,8 +142,8 @@ def main() -> int:
         settings = {
             **reached_at(address_of_this_machine(), sandbox.settings_environment()),
             "MODERATION_MODE": "live",
-            "WEB_PORT": free_port(),
-            "METRICS_PORT": free_port(),
+            "WEB_PORT": str(free_port()),
+            "METRICS_PORT": str(free_port()),
         }
         one = Installation(work, KnownPosts(sandbox), settings)
         try:

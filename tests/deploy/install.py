@@ -14,7 +14,6 @@ Needs root, debootstrap and systemd-container. Takes minutes, most of them for D
 import argparse
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,18 +22,14 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from phash_dagster.sandbox import Sandbox
-from tests.deploy.known_posts import KnownPosts, rule_file
+from tests.deploy.known_posts import NAMED_BACKUP, PAGE, KnownPosts, rule_file
 from tests.deploy.machine import Machine, make_root, running
+from tests.deploy.waiting import wait_for
 from tests.documents.commands import ROOT, commands_of_section
 
-PAGE: Final = ROOT / "docs" / "production.md"
 SERVICES: Final = ("phash-dagster-code", "phash-dagster-daemon", "phash-dagster-web")
-WAIT_SECONDS: Final = 300.0
 POSTGRESQL: Final = ("apt-get install", "runuser -u postgres")
 """How the commands begin that only who wants PostgreSQL types; they come first then."""
-
-NAMED_BACKUP: Final = "phash-dagster-20261123T034000Z.zip"
-"""The name that the page gives to a backup."""
 
 
 @dataclass
@@ -92,18 +87,9 @@ class Installation:
         self.known.label_another(what, self.wait_for)
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for something that the services do.
-
-        Raises:
-            AssertionError: They did not; what they say is printed before.
-        """
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not condition():
-            if time.monotonic() > deadline:
-                units = "-u 'phash-dagster-*'"
-                print(self.machine.run(f"journalctl --no-pager -n 200 {units}", check=False))
-                raise AssertionError(f"{what}: not in time")
-            time.sleep(1)
+        """Wait for something that the services do."""
+        journal = "journalctl --no-pager -n 200 -u 'phash-dagster-*'"
+        wait_for(condition, what, lambda: self.machine.run(journal, check=False))
 
     def wait_for_words(self, words: str, what: str) -> None:
         """Wait until a service has said this."""

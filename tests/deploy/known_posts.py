@@ -1,4 +1,7 @@
-"""Posts with a picture that a rule knows, on the sandbox's network: what an installation is for."""
+"""What the trials of docs/production.md share: the page, and posts that have to be labelled.
+
+The posts have a picture that a rule knows, and are on the sandbox's network.
+"""
 
 import json
 import time
@@ -8,7 +11,12 @@ from typing import Final
 
 from phash_dagster.sandbox import Post, Sandbox
 from phash_dagster.sandbox import images as pictures
+from tests.documents.commands import ROOT
 from tests.pipeline.conftest import rule, sent_events
+
+PAGE: Final = ROOT / "docs" / "production.md"
+NAMED_BACKUP: Final = "phash-dagster-20261123T034000Z.zip"
+"""The name that the page gives to a backup."""
 
 MEME: Final = pictures.photo(7)
 LABEL: Final = "known"

@@ -16,18 +16,13 @@ from threading import Thread
 
 import pytest
 
+from tests.ports import free_port
 from tests.programs import needed
 
 LOGIN = Path(__file__).parents[2] / "deploy" / "login"
 USER, PASSWORD = "alice", "correct horse battery staple"
 
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @dataclass

@@ -3,7 +3,6 @@
 import json
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from phash_dagster.settings import settings_from
 from phash_dagster.stack import StackError, exclusive
 from tests.deploy.services import Service, code_check, code_service
 from tests.pipeline.conftest import wait_until_ready
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -41,12 +41,6 @@ def pipeline(tmp_path: Path) -> Iterator[LocalPipeline]:
     with Sandbox() as sandbox:
         variables = {**sandbox.settings_environment(), "MICROBATCH_SECONDS": "2"}
         yield LocalPipeline.under(tmp_path, variables)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def ask(port: int, query: str) -> Any:

@@ -1,6 +1,5 @@
 """What the predecessor's Redis holds, and dumps of it."""
 
-import socket
 import struct
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 import redis
 import stamina
 
+from tests.ports import free_port
 from tests.programs import needed
 
 CID = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
@@ -50,9 +50,7 @@ def _string(text: str) -> bytes:
 @contextmanager
 def running_redis(folder: Path) -> Iterator[redis.Redis]:
     """Debian's Redis on loopback, with its dump in `folder`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {"bind": "127.0.0.1", "port": str(port), "dir": str(folder), "save": ""}
     options = [word for name, value in settings.items() for word in (f"--{name}", value)]
     with (folder / "redis.log").open("wb") as log:

@@ -1,6 +1,5 @@
 """Dagster's web server on a pipeline, asked as the UI in a browser asks it."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ import httpx
 
 from phash_dagster.sandbox.pipeline import LocalPipeline
 from phash_dagster.stack import shipped_file, stop
+from tests.ports import free_port
 
 _SENSOR = """
 query ($sensor: SensorSelector!) {
@@ -108,9 +108,7 @@ class WebServer:
 @contextmanager
 def web_server(pipeline: LocalPipeline) -> Iterator[WebServer]:
     """Run the web server while the block runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     program = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port)]
     log = pipeline.settings.data_dir / "webserver.log"
     with log.open("ab") as output:

@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ import psutil
 from phash_dagster.sandbox.pipeline import LocalPipeline
 from phash_dagster.settings import Settings, settings_from
 from phash_dagster.stack import home_environment
+from tests.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 STOP_SECONDS: Final = 120.0
@@ -58,9 +58,17 @@ class Checkout:
 
     def follow(self, *words: str) -> str:
         """Type a command that the README names, at a prompt or in its text."""
-        command = " ".join(words[:2])
-        assert re.search(rf"(\$ |`){re.escape(command)}\b", self.readme), f"not there: {command}"
+        self.check_named(*words[:2])
         return self.type(*words)
+
+    def check_named(self, *words: str) -> None:
+        """Hold a command against the README, which has to name it.
+
+        Raises:
+            AssertionError: It does not.
+        """
+        command = " ".join(words)
+        assert re.search(rf"(\$ |`){re.escape(command)}\b", self.readme), f"not there: {command}"
 
     def type(self, *words: str) -> str:
         """Type a command in a terminal that was made ready as the README says."""
@@ -113,7 +121,8 @@ def dev(checkout: Checkout, log: Path) -> Iterator[str]:
     Raises:
         AssertionError: Something that it started is still there after Ctrl-C.
     """
-    port = _free_port()
+    checkout.check_named("make", "dev")
+    port = free_port()
     with log.open("ab") as output:
         process = subprocess.Popen(
             ["make", "dev", f"PORT={port}"],
@@ -158,10 +167,3 @@ def answers(address: str) -> bool:
         return httpx.get(address, timeout=30, trust_env=False).is_success
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
